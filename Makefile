@@ -84,7 +84,7 @@ RUNS := $(foreach condition,$(CONDITIONS),$(foreach seed,$(SEEDS),$(R)/$(conditi
 EVERY_RUN := $(sort $(RUNS) $(RUN))
 EVERY_ARM := $(sort $(CONDITIONS:%=$(R)/%) $(R)/$(CONDITION))
 
-$(R)/corpus/provenance.json: $(R)/recipes/corpus.yaml
+$(R)/corpus/provenance.json: $(R)/recipes/corpus.yaml $(R)/benchmarks/provenance.json
 	python data_builders/corpus.py --config $<
 
 $(R)/base_tokenizer/provenance.json: $(R)/recipes/base_tokenizer.yaml $(R)/corpus/provenance.json
