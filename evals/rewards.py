@@ -20,6 +20,10 @@ from typing import Any
 
 from mulfact.errors import UserError
 from mulfact.evals.answers import extract_answer, is_correct
+from mulfact.modeling.left_padding import positions_follow_mask
+
+# Of this project `trl grpo` imports only this module, and it scores GPT-2's rollouts wrong without.
+positions_follow_mask()
 
 FACTS_VARIABLE = "MULFACT_FACTS"
 FULL_LENGTH = 1000  # characters at which `brevity` is -1
