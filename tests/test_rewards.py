@@ -6,7 +6,6 @@ import json
 import pytest
 
 from mulfact.errors import UserError
-from mulfact.evals import rewards
 from mulfact.evals.answers import grade
 from mulfact.evals.rewards import answer_format, brevity, exact_match, fact_token_ids, no_repetition, repetition_rate
 
