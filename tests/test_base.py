@@ -11,7 +11,7 @@ from tiny_tokenizers import TEXTS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from mulfact.errors import UserError
-from mulfact.tokenizers.base import corpus_texts, load, main, read_tokenizer, train
+from mulfact.tokenizers.base import corpus_texts, first_bytes, load, main, read_tokenizer, train
 
 
 def write_corpus(folder: Path, texts: list[str], shards: int = 2) -> Path:
@@ -122,3 +122,9 @@ def test_bad_input_is_one_line(
 def test_an_unreachable_hub_is_named() -> None:
     with pytest.raises(UserError, match=r"source is 'nobody/nothing'.* could not be read from the Hub .*give a folder"):
         load("nobody/nothing")
+
+
+def test_training_stops_at_a_limit_of_bytes() -> None:
+    assert list(first_bytes(["aé", "bb", "c"], 3)) == ["aé"]
+    assert list(first_bytes(["aé", "bb", "c"], 4)) == ["aé", "bb"]
+    assert list(first_bytes(["aé", "bb", "c"], None)) == ["aé", "bb", "c"]

@@ -7,6 +7,7 @@ Training reads the raw corpus, without any rewriting, so the vocabulary favours 
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,9 @@ class BaseTokenizerArguments:
     vocab_size: int = field(
         default=1536, metadata={"help": "Tokens to train, with <|endoftext|> and <|pad|>; ignored unless trained."}
     )
+    max_bytes: int | None = field(
+        default=None, metadata={"help": "Train on the first documents, up to so many bytes; null: on all of them."}
+    )
 
 
 @command
@@ -41,7 +45,11 @@ def main() -> None:
     trained = arguments.source == "train"
     local = [arguments.corpus] if trained else [arguments.source] * Path(arguments.source).is_dir()
     with stage_output(arguments.output_dir, arguments, inputs=local) as folder:
-        tokenizer = train(corpus_texts(arguments.corpus), arguments.vocab_size) if trained else load(arguments.source)
+        if trained:
+            texts = first_bytes(corpus_texts(arguments.corpus), arguments.max_bytes)
+            tokenizer = train(texts, arguments.vocab_size)
+        else:
+            tokenizer = load(arguments.source)
         tokenizer.save(str(folder / "tokenizer.json"))
         manifest = {
             "source": arguments.source,
@@ -82,6 +90,16 @@ def corpus_texts(corpus: str | Path, split: str = "train") -> Iterator[str]:
     for shard in shards:
         for batch in pq.ParquetFile(shard).iter_batches(batch_size=256, columns=["text"]):
             yield from batch.column("text").to_pylist()
+
+
+def first_bytes(texts: Iterable[str], limit: int | None) -> Iterator[str]:
+    """Yield texts up to the one that brings them to `limit` UTF-8 bytes; a corpus is mixed evenly all along."""
+    left = math.inf if limit is None else limit
+    for text in texts:
+        if left <= 0:
+            return
+        left -= len(text.encode())
+        yield text
 
 
 def load(source: str) -> Tokenizer:
