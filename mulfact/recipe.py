@@ -31,6 +31,9 @@ TRL_STAGES = ("sft", "grpo")
 # Values that are mappings by themselves: their keys are the user's or are checked by the stage that reads them.
 FREE_FORM = ("corpus.sources", "tokenizer.custom_tokens", "sft.env", "grpo.env")
 
+# Keys under which a stage writes. Their paths must lie in `outputs`, which only the command line may move.
+WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "run_dir", "output")
+
 Arguments = TypeVar("Arguments")
 
 
@@ -74,10 +77,13 @@ def compose(
     recipe = OmegaConf.create(load_yaml(recipes_dir / "base.yaml"))
     for folder, name in (("scales", scale), ("arms", condition)):
         path = recipes_dir / folder / f"{name}.yaml"
-        if not path.is_file():
+        if not path.is_file() or Path(name).name != name:
             known = {p.stem for p in (recipes_dir / folder).glob("*.yaml")}
             raise unknown(folder.removesuffix("s"), name, known, str(recipes_dir / folder))
-        recipe = merge(recipe, load_yaml(path), str(path))
+        overlay = load_yaml(path)
+        if "outputs" in overlay:
+            raise UserError(f"{path}: outputs is set on the command line only (make OUTPUTS=...); remove it here")
+        recipe = merge(recipe, overlay, str(path))
     for override in overrides:
         recipe = merge(recipe, parse_override(override), f"override {override!r}")
     recipe = merge(recipe, {"scale": scale, "condition": condition, "seed": seed, **(grid or {})}, "command line")
@@ -90,6 +96,7 @@ def compose(
         str(name): section for name, section in flat.items() if isinstance(section, dict)
     }
     check_composed(stages)
+    check_written_paths(stages, Path(str(flat["outputs"])))
     return stages
 
 
@@ -179,6 +186,19 @@ def check_composed(stages: Mapping[str, Mapping[str, Any]]) -> None:
     ):
         if length > pretrain["n_positions"]:
             raise UserError(f"{key} is {length}: it must not exceed pretrain.n_positions ({pretrain['n_positions']})")
+
+
+def check_written_paths(stages: Mapping[str, Mapping[str, Any]], outputs: Path) -> None:
+    """Raise UserError when a stage would write outside the folder `outputs`, links and ".." followed."""
+    root = outputs.resolve()
+    for stage, section in stages.items():
+        for key in WRITTEN_PATHS:
+            path = section.get(key)
+            if path is not None and root not in Path(str(path)).resolve().parents:
+                raise UserError(
+                    f"{stage}.{key} is {path}: a recipe writes inside {outputs} only; use a path below it, or move all "
+                    "outputs with make OUTPUTS=..."
+                )
 
 
 def recipe_path(stages: Mapping[str, Mapping[str, Any]], stage: str) -> Path:

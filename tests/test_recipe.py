@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,44 @@ def test_a_mistake_ends_in_one_line_without_a_traceback(repository: Path) -> Non
 
 def test_the_root_folder_does_not_shadow_the_tokenizers_package(repository: Path) -> None:
     subprocess.run([sys.executable, "-c", "import tokenizers; tokenizers.Tokenizer"], cwd=repository, check=True)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "corpus.output_dir=/etc/corpus",
+        "pretrain.checkpoint_dir=outputs/../../elsewhere",
+        "ledger.output=../ledger.json",
+        "ledger.run_dir=.",
+        "compare.output_dir=docs/report",
+        "tokenizer.output_dir=outputs",  # the folder itself would be replaced by the stage's
+        "run_dir=/tmp/run",
+    ],
+)
+def test_no_recipe_writes_outside_the_output_folder(recipes: Path, override: str) -> None:
+    with pytest.raises(UserError, match="a recipe writes inside outputs only"):
+        compose(recipes, "smoke", "mulfact", 0, [override])
+
+
+def test_a_link_does_not_lead_out_of_the_output_folder(recipes: Path, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    (outputs / "smoke").mkdir(parents=True)
+    (outputs / "smoke" / "corpus").symlink_to(tmp_path)
+    with pytest.raises(UserError, match=r"corpus\.output_dir"):
+        compose(recipes, "smoke", "mulfact", 0, [f"outputs={outputs}"])
+
+
+def test_the_command_line_alone_moves_the_output_folder(recipes: Path, tmp_path: Path) -> None:
+    stages = compose(recipes, "smoke", "mulfact", 0, [f"outputs={tmp_path}"])
+    assert stages["corpus"]["output_dir"] == f"{tmp_path}/smoke/corpus"
+    copy = tmp_path / "recipes"
+    shutil.copytree(recipes, copy)
+    (copy / "arms" / "mulfact.yaml").write_text("outputs: /etc\n")
+    with pytest.raises(UserError, match="outputs is set on the command line only"):
+        compose(copy, "smoke", "mulfact", 0)
+
+
+@pytest.mark.parametrize("name", ["../arms/mulfact", "/etc/passwd", "../../x"])
+def test_an_arm_is_a_name_and_not_a_path(recipes: Path, name: str) -> None:
+    with pytest.raises(UserError, match="unknown arm"):
+        compose(recipes, "smoke", name, 0)
