@@ -19,6 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
+import unittest.mock
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast, Trainer, Trai
 
 from mulfact.errors import UserError, command
 from mulfact.evals.stage_records import PEAK_FLOPS
+from mulfact.modeling import attention
 from mulfact.modeling.gpt2 import Objective, build_model, gpt2_config
 from mulfact.modeling.launch import launch, resolve_precision
 from mulfact.modeling.optimizer import build_optimizer
@@ -129,11 +131,21 @@ class Bench:
 
         return self.bare(model, loss)
 
-    def objective_step(self, loss: str, compiled: bool) -> Step:
-        objective = Objective(self.model(), loss, self.arguments.mixed_precision)
+    def objective_step(self, loss: str, compiled: bool, bf16_residual: bool = False, mode: str | None = None) -> Step:
+        objective = Objective(self.model(), loss, self.arguments.mixed_precision, bf16_residual)
         if compiled:
-            objective.compile_parts()
+            objective.compile_parts(mode=mode)
         return self.bare(objective, lambda: objective(self.ids[:, :-1], self.ids[:, 1:]))
+
+    def flash_step(self) -> Step:
+        """Return our compiled step with torch's own choice of an attention kernel."""
+
+        def step() -> None:
+            with unittest.mock.patch.object(attention, "KERNELS", attention.KERNELS[1:]):
+                compiled()
+
+        compiled = self.objective_step("plain", True)
+        return step
 
     def nanogpt_step(self, checkout: Path) -> Step:
         """Return the step of nanoGPT's own model and optimizer, compiled. Raises UserError for another checkout."""
@@ -191,14 +203,19 @@ def rows(bench: Bench, compiled: bool, nanogpt: Path | None) -> dict[str, Callab
     }
     if bench.on_gpu:
         table["ours, eager, Liger loss"] = lambda: bench.objective_step("liger", False)
-    if compiled:
-        table["transformers, compiled"] = lambda: bench.transformers_step(True)
-        table["ours, compiled"] = lambda: bench.objective_step("plain", True)
-        table["ours, compiled, chunked loss"] = lambda: bench.objective_step("chunked", True)
-        if bench.on_gpu:
-            table["ours, compiled, Liger loss"] = lambda: bench.objective_step("liger", True)
     if nanogpt is not None:
         table["nanoGPT"] = lambda: bench.nanogpt_step(nanogpt)
+    if compiled:
+        table["ours, compiled"] = lambda: bench.objective_step("plain", True)
+        table["  + bf16 residual"] = lambda: bench.objective_step("plain", True, True)
+        table["  + bf16 residual, chunked loss"] = lambda: bench.objective_step("chunked", True, True)
+        if bench.on_gpu:
+            table["  + bf16 residual, Liger loss"] = lambda: bench.objective_step("liger", True, True)
+            table["  + bf16 residual, max-autotune"] = lambda: bench.objective_step(
+                "plain", True, True, "max-autotune-no-cudagraphs"
+            )
+            table["ours, compiled, no cuDNN attention"] = bench.flash_step
+        table["transformers, compiled"] = lambda: bench.transformers_step(True)
     return table
 
 
@@ -234,7 +251,7 @@ def loop_against_bare(bench: Bench, accelerator: Accelerator) -> tuple[float, fl
         run, RunState(), MetricsLog(folder / "metrics.jsonl", 0, True), Progress("", run.max_steps, None, False),
         Preemption(accelerator),
     )  # fmt: skip
-    bare = bench.objective_step(bench.arguments.loss, bench.arguments.compile)
+    bare = bench.objective_step(bench.arguments.loss, bench.arguments.compile, bench.arguments.bf16_residual)
     ours, theirs = [], []
     for step in range(1, WARM_STEPS + bench.steps + 1):
         start = bench.clock()
@@ -256,7 +273,7 @@ def settings(
         "n_layer": shape.n_layer, "n_head": shape.n_head, "n_embd": shape.n_embd, "n_positions": shape.sequence_length,
         "sequence_length": shape.sequence_length, "tokens_per_step": shape.batch * shape.sequence_length,
         "micro_batch_size": shape.batch, "max_steps": steps, "eval_steps": 10**9, "eval_bytes": 4096,
-        "save_steps": 10**9, "log_steps": 10, "loss": loss, "compile": compiled,
+        "save_steps": 10**9, "log_steps": 10, "loss": loss, "compile": compiled, "bf16_residual": compiled,
     }  # fmt: skip
 
 
@@ -275,6 +292,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="measured steps of each row, after three to warm up")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available())
     parser.add_argument("--loss", choices=["plain", "chunked", "liger"], default="chunked", help="of the whole loop")
+    parser.add_argument("--rows", default="", help="only rows whose name holds one of these, separated by commas")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT, to measure its model and optimizer too")
     options = parser.parse_args()
     shape = SHAPES[options.shape]
@@ -295,7 +313,10 @@ def main() -> None:
         reference = bench.trainer_seconds(folder / "trainer")
         print_row(bench, "transformers.Trainer", reference, reference, None)
         for title, build in rows(bench, options.compile, options.nanogpt).items():
+            if not any(part in title for part in options.rows.split(",")):
+                continue
             gc.collect()
+            torch.compiler.reset()
             if bench.on_gpu:
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()

@@ -11,9 +11,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, AttentionMaskInterface
 
 CAUSAL_WITHOUT_MASK = "causal_without_mask"
+# On a GPU, the first of these that can: cuDNN's kernel is made for Hopper, torch's own choice is the second one.
+KERNELS = [
+    SDPBackend.CUDNN_ATTENTION,
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+]
 
 
 def causal_attention(
@@ -31,7 +39,8 @@ def causal_attention(
         raise ValueError(f"{CAUSAL_WITHOUT_MASK} attends to every earlier position; it cannot honour an attention mask")
     if query.device.type == "cpu" and query.dtype == torch.bfloat16:
         return attention_by_products(query, key, value, scaling).transpose(1, 2), None
-    output = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling, is_causal=True)
+    with sdpa_kernel(KERNELS, set_priority=True):
+        output = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling, is_causal=True)
     return output.transpose(1, 2), None
 
 

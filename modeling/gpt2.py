@@ -49,22 +49,25 @@ def build_model(config: GPT2Config, seed: int) -> GPT2LMHeadModel:
 class Objective(torch.nn.Module):
     """Next-token cross-entropy of a causal language model on full windows."""
 
-    def __init__(self, model: GPT2LMHeadModel, loss: str, precision: str) -> None:
+    def __init__(self, model: GPT2LMHeadModel, loss: str, precision: str, bf16_residual: bool = False) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
         self.autocast_dtype = torch.bfloat16 if precision == "bf16" else None
+        if bf16_residual and self.autocast_dtype is not None:
+            # Autocast leaves the sum of the embeddings in float32, and with it everything that is added to it.
+            model.transformer.drop.register_forward_hook(lambda *call: call[-1].to(torch.bfloat16))
         model.set_attn_implementation(CAUSAL_WITHOUT_MASK)
         for module in model.modules():
             if isinstance(module, GPT2MLP):  # the same function as gelu_new, in one kernel instead of eight
                 module.act = torch.nn.GELU(approximate="tanh")
 
-    def compile_parts(self, backend: str = "inductor") -> None:
+    def compile_parts(self, backend: str = "inductor", mode: str | None = None) -> None:
         """Let torch.compile build the graph: of everything, or of all but a loss that is a kernel of its own."""
         if self.loss == "liger":
-            self.hidden_states = torch.compile(self.hidden_states, backend=backend)  # type: ignore[method-assign]
+            self.hidden_states = torch.compile(self.hidden_states, backend=backend, mode=mode)  # type: ignore[method-assign]
         else:
-            self.compile(backend=backend)
+            self.compile(backend=backend, mode=mode)
 
     def hidden_states(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Return the final hidden states (batch x length, width) of (batch, length) ids."""

@@ -45,6 +45,7 @@ class ComputeArguments:
     mixed_precision: Literal["auto", "bf16", "no"] = setting(
         "precision of activations, auto: bf16 where the hardware has it; weights and optimizer stay in float32"
     )
+    bf16_residual: bool = setting("where precision is bf16: keep the residual stream in it too, as llm.c does")
     loss: Literal["plain", "chunked", "liger"] = setting("how the output head and the cross-entropy are computed")
     compile: bool = setting("compile the model with torch.compile")
 

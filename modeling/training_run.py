@@ -56,7 +56,7 @@ class Pretraining:
         )
         self.model = build_model(gpt2_config(arguments, vocab_size, tokenizer), arguments.seed)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        self.objective = Objective(self.model, arguments.loss, arguments.mixed_precision)
+        self.objective = Objective(self.model, arguments.loss, arguments.mixed_precision, arguments.bf16_residual)
         if arguments.compile:
             self.objective.compile_parts()
         configure_deepspeed(accelerator, self.plan.micro_batch_size, self.plan.micro_batches, arguments.max_grad_norm)

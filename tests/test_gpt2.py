@@ -72,11 +72,15 @@ def test_token_losses_are_the_objective_before_the_mean() -> None:
     torch.testing.assert_close(losses.sum() / (labels != -100).sum(), objective(inputs, labels))
 
 
-def test_bf16_is_near_float32_and_leaves_the_weights_in_float32() -> None:
-    objective = Objective(model(), "chunked", "bf16")
+@pytest.mark.parametrize("bf16_residual", [False, True])
+def test_bf16_is_near_float32_and_leaves_the_weights_in_float32(bf16_residual: bool) -> None:
+    objective = Objective(model(), "chunked", "bf16", bf16_residual)
+    streams = []
+    objective.model.transformer.h[1].register_forward_pre_hook(lambda _, arguments: streams.append(arguments[0].dtype))
     reference = Objective(model(), "plain", "no")
     loss = objective(ids()[:, :-1], ids()[:, 1:])
     loss.backward()
+    assert streams == [torch.bfloat16 if bf16_residual else torch.float32]
     torch.testing.assert_close(loss, reference(ids()[:, :-1], ids()[:, 1:]), rtol=5e-3, atol=0)
     assert {parameter.dtype for parameter in objective.parameters()} == {torch.float32}
     assert {parameter.grad.dtype for parameter in objective.parameters()} == {torch.float32}
