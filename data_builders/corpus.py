@@ -16,13 +16,15 @@ from typing import Any
 from mulfact.data_builders.card import write_card
 from mulfact.data_builders.corpus_build import SPLITS, CorpusBuild
 from mulfact.data_builders.prepare import FACTS
-from mulfact.data_builders.sources import SourceSettings, from_mapping, pin_revision
+from mulfact.data_builders.readers import pin_revision
+from mulfact.data_builders.sources import SourceSettings, from_mapping
 from mulfact.data_builders.work_folder import WorkFolder
 from mulfact.data_builders.workers import Workers
 from mulfact.errors import UserError, command
 from mulfact.provenance import input_hash, stage_output, write_json
 from mulfact.recipe import parse
 
+COUNTED = ("skipped", "repeated", "duplicates", "overlapping")
 SPLIT_RULE = "validation when BLAKE2b-64 of the UTF-8 text, as a big-endian fraction of 2**64, is below the fraction"
 
 
@@ -170,7 +172,7 @@ def manifest(build: CorpusBuild) -> dict[str, Any]:
         "sources": {
             source.name: {
                 **{name: value for name, value in dataclasses.asdict(source).items() if value is not None},
-                **{name: build.tallies[source.name][name] for name in ("skipped", "duplicates", "overlapping")},
+                **{name: build.tallies[source.name][name] for name in COUNTED},
             }
             for source in build.sources
         },

@@ -9,6 +9,7 @@ here, in one process: whose turn it is, which document is a duplicate, where a s
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from mulfact.data_builders.blocks import open_source
 from mulfact.data_builders.contamination import Overlap
 from mulfact.data_builders.corpus_files import read_documents, write_documents
 from mulfact.data_builders.permutation import permutation
 from mulfact.data_builders.prepare import FACTS, Documents, SeenHashes, Task, benchmark_index, hash64, prepare
-from mulfact.data_builders.sources import SourceSettings, from_mapping, open_source
+from mulfact.data_builders.sources import SourceSettings, from_mapping
 from mulfact.data_builders.synthetic import SyntheticSettings
 from mulfact.data_builders.work_folder import WorkFolder
 from mulfact.data_builders.workers import Workers
@@ -39,6 +41,7 @@ def new_tally() -> dict[str, Any]:
         "position": None,
         "splits": {split: {"documents": 0, "bytes": 0} for split in SPLITS},
         "skipped": {},
+        "repeated": 0,
         "duplicates": 0,
         "overlapping": 0,
     }
@@ -58,10 +61,11 @@ class CorpusBuild:
         if arguments.benchmarks is not None:
             self.overlap = Overlap(benchmark_index(arguments.benchmarks), state.get("overlap"))
         self.seen = SeenHashes()
+        most = max(source.repeat for source in sources)
         for name in self.file_names():
             for table in read_documents(work.path / name):
                 texts = table["text"].to_pylist()
-                self.seen.add(np.array([hash64(text.encode()) for text in texts], np.uint64))
+                self.seen.count(np.array([hash64(text.encode()) for text in texts], np.uint64), most)
 
     def file_names(self) -> list[str]:
         return [shard[split]["file"] for shard in self.shards for split in SPLITS if shard[split]["documents"]]
@@ -109,10 +113,25 @@ class CorpusBuild:
         if documents is None:
             left_out = {"duplicates": tally["duplicates"], **tally["skipped"]}
             raise UserError(
-                f"source {source.name} ended before its share was full: {self.read_so_far(source)}; lower its weight "
-                f"or corpus.target_bytes, or add text (left out: {left_out})"
+                f"source {source.name} ended before its share was full: {self.read_so_far(source)} "
+                f"(left out: {left_out}); {self.remedy(source)}"
             )
         return documents
+
+    def remedy(self, source: SourceSettings) -> str:
+        """Return what can be done about a source that is too small for its share."""
+        target, weight = self.arguments.target_bytes, sum(one.weight for one in self.sources)
+        given = self.tallies[source.name]["splits"]["train"]["bytes"]
+        if given == 0:
+            return "correct its filters, or add text"
+        readings = math.ceil(1.05 * source.repeat * self.share(source) / given)
+        if source.weight == weight:
+            smaller = f"lower corpus.target_bytes to {given:,}"
+        else:
+            # given = target * largest / (largest + the other weights), less a hundredth for what a block is more
+            largest = 0.99 * given * (weight - source.weight) / (target - given)
+            smaller = f"lower its weight to {largest:.3g}, which is what it can carry beside the others"
+        return f"{smaller}, set repeat: {readings} to read its documents so often, or add text"
 
     def read_so_far(self, source: SourceSettings) -> str:
         splits = self.tallies[source.name]["splits"]
@@ -131,31 +150,38 @@ class CorpusBuild:
         arguments, tally = self.arguments, self.tallies[source.name]
         validation = documents.hashes < np.uint64(arguments.validation_fraction * 2**64)
         dropped = self.refused_overlap(documents, validation)
-        new = ~dropped
-        new[new] = self.seen.add(documents.hashes[new])
+        # Copies of a document up to the number that `repeat` allows; held out, a document stands once.
+        copies = self.seen.count(documents.hashes[~dropped], source.repeat)
+        new, again = ~dropped, np.zeros(len(dropped), bool)
+        new[~dropped], again[~dropped] = copies >= 0, copies > 0
+        held_out_again = validation & again
+        new[held_out_again] = False
         # The corpus ends with the document that reaches the target.
         filled = np.cumsum(np.where(new & ~validation, documents.bytes, 0)) + self.train_bytes()
         end = int(np.searchsorted(filled, arguments.target_bytes)) + 1
         new[end:] = dropped[end:] = False
 
         tally["position"] = documents.position
-        tally["skipped"] = dict(Counter(tally["skipped"]) + documents.skipped)
-        tally["duplicates"] += int((~new & ~dropped)[:end].sum())
+        skipped = Counter({"held_out_again": int(held_out_again[:end].sum())}) + documents.skipped
+        tally["skipped"] = dict(Counter(tally["skipped"]) + skipped)
+        tally["repeated"] += int((new & again).sum())
+        tally["duplicates"] += int((~new & ~dropped & ~held_out_again)[:end].sum())
         tally["overlapping"] += int(dropped.sum())
         for split, chosen in (("train", new & ~validation), ("validation", new & validation)):
             tally["splits"][split]["documents"] += int(chosen.sum())
             tally["splits"][split]["bytes"] += int(documents.bytes[chosen].sum())
         document, fact, count = documents.facts.T
         np.add.at(self.fact_counts, fact, np.where((new & ~validation)[document], count, 0))
-        facts = np.bincount(document, weights=count, minlength=len(new)).astype(int)
+        facts = np.bincount(document, weights=count, minlength=len(new)).astype(int).tolist()
         if self.overlap is not None:
             pairs = documents.overlaps
             self.overlap.add(documents.texts, pairs[((new | dropped) & ~validation)[pairs[:, 0]]])
             if arguments.overlap == "refuse":
                 self.overlap.refuse(arguments.allow_overlap, "corpus.allow_overlap")
+        held_out = validation.tolist()
         return [
-            (documents.texts[index], source.name, int(facts[index]), bool(validation[index]))
-            for index in np.flatnonzero(new)
+            (documents.texts[index], source.name, facts[index], held_out[index])
+            for index in np.flatnonzero(new).tolist()
         ]
 
     def refused_overlap(self, documents: Documents, validation: np.ndarray) -> np.ndarray:
@@ -170,7 +196,7 @@ class CorpusBuild:
     def write_shard(self, documents: list[tuple[str, str, int, bool]]) -> None:
         """Write a shard of both splits in a seeded order, and remember that everything up to here is finished."""
         number = len(self.shards)
-        order = permutation(len(documents), self.arguments.seed, number)
+        order = permutation(len(documents), self.arguments.seed, number).tolist()
         shard = {}
         for split in SPLITS:
             chosen = [documents[index] for index in order if documents[index][3] == (split == "validation")]

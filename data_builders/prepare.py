@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mulfact.data_builders.blocks import Block
 from mulfact.data_builders.contamination import NgramIndex, benchmark_texts
-from mulfact.data_builders.sources import Block, Position
+from mulfact.data_builders.readers import Position
 from mulfact.tokenizers.rewrite import reference_rewriter
 
+COPY = 0x9E3779B97F4A7C15
 FACTS = [f"{a}x{b}" for a in range(1, 10) for b in range(1, 10)]
 
 
@@ -92,7 +94,8 @@ def benchmark_index(folder: str) -> NgramIndex:
 class SeenHashes:
     """The hashes of all documents so far, 8 bytes each, in sorted runs of geometrically falling length.
 
-    Two of n different documents have the same 64-bit hash with probability n^2 / 2^65: 3e-6 for ten million.
+    This is the one thing in a build that grows with the corpus: 8 bytes a document, 16 while the longest runs are
+    merged. Two of n different documents have the same 64-bit hash with probability n^2 / 2^65: 3e-6 for ten million.
     """
 
     def __init__(self) -> None:
@@ -114,3 +117,13 @@ class SeenHashes:
             merged.sort(kind="stable")  # in place, which merges two sorted runs in linear time
             self.runs.append(merged)
         return mask
+
+    def count(self, hashes: np.ndarray, most: int) -> np.ndarray:
+        """Remember uint64 `hashes`; return of each which copy it is, 0 for the first, and -1 beyond `most` copies."""
+        copies = np.full(len(hashes), -1)
+        for copy in range(most):
+            rest = np.flatnonzero(copies < 0)
+            # Every further copy is remembered under a hash of its own.
+            new = self.add(hashes[rest] + np.uint64(copy * COPY % 2**64))
+            copies[rest[new]] = copy
+        return copies

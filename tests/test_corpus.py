@@ -1,8 +1,10 @@
 """The corpus command: what it writes, that it is the same however it is built, and what it refuses."""
 
 import json
+import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -148,7 +150,7 @@ def test_every_kind_of_source_goes_on_to_the_same_bytes(
     for shard in range(2):
         rows = [f"Page {number} of {shard}. " + "word " * (number % 90) for number in range(400)]
         pq.write_table(pa.table({"text": rows}), tmp_path / "web" / f"train-{shard:05d}-of-00002.parquet")
-    sources = [*recipe["sources"], {"name": "web", "weight": 2.0, "dataset": str(tmp_path / "web")}]
+    sources = [*recipe["sources"], {"name": "web", "weight": 3.0, "dataset": str(tmp_path / "web"), "repeat": 2}]
     whole = build(sources=sources, output_dir=str(tmp_path / "whole"))
     write_shard = CorpusBuild.write_shard
 
@@ -202,6 +204,46 @@ def test_a_source_that_ends_early_says_how_much_it_gave(build: Build, tmp_path: 
         assert "source few ended before its share was full: few gave 100 documents" in message
         assert "of its share of 40,000" in message
     assert not (tmp_path / "corpus").exists()
+
+
+def test_a_source_that_is_too_small_says_what_it_can_carry(build: Build, tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("\n\n".join(f"Paragraph {n} of few, in some words." for n in range(700)))
+    few = {"name": "few", "weight": 1.0, "files": [str(tmp_path / "few.txt")]}
+    synthetic = {"name": "synthetic", "weight": 3.0}
+    message = refused(build, sources=[synthetic, {**few, "weight": 9.0}])
+    given = int(re.findall(r"few gave 700 documents, ([\d,]+) bytes", message)[0].replace(",", ""))
+    largest = float(re.findall(r"lower its weight to ([\d.]+), which is what it can carry", message)[0])
+    assert given * 0.98 < 80_000 * largest / (3.0 + largest) <= given
+    readings = int(re.findall(r"set repeat: (\d+) to read", message)[0])
+    assert readings == math.ceil(1.05 * 60_000 / given)
+    build(sources=[synthetic, {**few, "weight": largest}])
+    build(sources=[synthetic, {**few, "weight": 9.0, "repeat": readings}])
+    alone = refused(build, sources=[few])
+    assert f"lower corpus.target_bytes to {given:,}" in alone
+    none = refused(build, sources=[synthetic, {**few, "min_characters": 1000}])
+    assert "(left out: {'duplicates': 0, 'too_short': 700}); correct its filters" in none
+
+
+def test_a_small_source_is_read_again_where_its_recipe_says_so(build: Build, tmp_path: Path) -> None:
+    texts = [f"Paragraph {n}: " + "word " * 20 + "end" for n in range(200)]
+    (tmp_path / "few.txt").write_text("\n\n".join(texts))
+    sources = [
+        {"name": "few", "weight": 1.0, "files": [str(tmp_path / "few.txt")], "repeat": 3},
+        {"name": "synthetic", "weight": 1.0},
+    ]
+    folder = build(sources=sources, target_bytes=110_000, shard_bytes=10_000)
+    times = Counter(row["text"] for row in documents(folder, "train") if row["source"] == "few")
+    held_out = [row["text"] for row in documents(folder, "validation") if row["source"] == "few"]
+    assert set(times.values()) == {2, 3}
+    assert {*times, *held_out} == set(texts)
+    assert not set(times) & set(held_out)
+    assert len(held_out) == len(set(held_out)) > 0
+    counted = json.loads((folder / "manifest.json").read_text())["sources"]["few"]
+    assert counted["repeated"] == times.total() - len(times)
+    assert counted["skipped"]["held_out_again"] > 0
+    assert counted["duplicates"] == 0
+    two = build(sources=sources, target_bytes=110_000, shard_bytes=10_000, num_workers=2, output_dir=f"{folder}-two")
+    assert shards(two) == shards(folder)
 
 
 def test_a_source_that_fails_says_how_much_it_gave(build: Build, tmp_path: Path) -> None:

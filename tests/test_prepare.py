@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from mulfact.data_builders.blocks import TextBlock
 from mulfact.data_builders.prepare import FACTS, SeenHashes, Task, count_facts, hash64, prepare
-from mulfact.data_builders.sources import TextBlock
 
 
 def test_prepare_counts_bytes_hashes_and_facts() -> None:
@@ -25,6 +25,14 @@ def test_an_empty_block_is_nothing() -> None:
 def test_hash_is_pinned() -> None:
     # The validation split goes by it: another value would move documents between the splits of a published corpus.
     assert hash64(b"6*9=54") == 12814096496763802578
+
+
+def test_seen_hashes_count_copies() -> None:
+    seen, hashes = SeenHashes(), np.array([5, 6, 5, 2**64 - 1], np.uint64)
+    assert seen.count(hashes, 1).tolist() == [0, 0, -1, 0]
+    assert seen.count(hashes, 3).tolist() == [1, 1, 2, 1]
+    assert seen.count(hashes, 3).tolist() == [-1, 2, -1, 2]
+    assert seen.count(np.array([7], np.uint64), 1).tolist() == [0]
 
 
 def test_seen_hashes_are_those_of_a_set() -> None:

@@ -9,19 +9,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mulfact.data_builders import sources
-from mulfact.data_builders.sources import SourceSettings, from_mapping, open_source, pin_revision
+from mulfact.data_builders.blocks import Block, open_source
+from mulfact.data_builders.readers import pin_revision
+from mulfact.data_builders.sources import SourceSettings, from_mapping
 from mulfact.data_builders.synthetic import SyntheticSettings
 from mulfact.errors import UserError
 
 SYNTHETIC = SyntheticSettings()
 
 
-def read_all(settings: SourceSettings, position: dict | None = None) -> list[sources.Block]:
+def read_all(settings: SourceSettings, position: dict | None = None) -> list[Block]:
     return list(open_source(settings, SYNTHETIC, 0, 2000, position))
 
 
-def texts(blocks: list[sources.Block]) -> list[str]:
+def texts(blocks: list[Block]) -> list[str]:
     return [text for block in blocks for text in block.texts()]
 
 
@@ -48,6 +49,16 @@ def test_files_and_hub_streams_go_on_at_every_block(data_set: Path) -> None:
         for done in range(len(blocks)):
             position = json.loads(json.dumps(blocks[done].position))
             assert texts(read_all(settings, position)) == texts(blocks[done + 1 :])
+
+
+def test_a_source_is_read_as_often_as_it_says(data_set: Path) -> None:
+    for place in ({"files": [str(data_set)]}, {"dataset": str(data_set)}):
+        once = texts(read_all(SourceSettings("a", 1.0, **place)))
+        blocks = read_all(SourceSettings("a", 1.0, **place, repeat=3))
+        assert texts(blocks) == once * 3
+        for done in range(0, len(blocks), 3):
+            rest = read_all(SourceSettings("a", 1.0, **place, repeat=3), json.loads(json.dumps(blocks[done].position)))
+            assert texts(rest) == texts(blocks[done + 1 :])
 
 
 def test_synthetic_blocks_are_endless_and_differ() -> None:
@@ -123,6 +134,7 @@ def test_the_revision_of_a_hub_set_is_pinned(monkeypatch: pytest.MonkeyPatch, da
         ({"name": "a", "weight": 0, "files": ["x"]}, "a: weight is 0; expected a number above 0"),
         ({"name": "a", "weight": "1", "files": ["x"]}, "a: weight is '1'"),
         ({"name": "a", "weight": 1.0}, "a: give files or dataset"),
+        ({"name": "a", "weight": 1.0, "files": ["x"], "repeat": 0}, "a: repeat is 0; expected a whole number from 1"),
         ({"name": "a", "weight": 1.0, "files": ["x"], "dataset": "y"}, "both files and dataset"),
         ({"name": "a", "weight": 1.0, "files": "x.txt"}, "files is 'x.txt'; expected a list"),
         ({"name": "a", "weight": 1.0, "files": ["x"], "bad_records": "ignore"}, "expected refuse or skip"),
