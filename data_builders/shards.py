@@ -5,7 +5,8 @@
 
 Each file of the corpus becomes <name>.bin (ids, an <|endoftext|> behind each document) and <name>.index.npz (for each
 document `tokens`, `bytes`, `fact_free`, `source`), the same documents in the same order in every arm. Memory does not
-grow with the corpus, and an interrupted build goes on with the files that are missing (`<output_dir>.shards`).
+grow with the corpus, and an interrupted build goes on with the files that are missing (`<output_dir>.shards`). A
+finished output of the same corpus and tokenizer is taken up whole: then only the manifest is written again.
 """
 
 import functools
@@ -42,6 +43,17 @@ class ShardsArguments:
     min_fact_share: float = field(
         default=0.001, metadata={"help": "Of training tokens, when the tokenizer has fact tokens."}
     )
+    max_steps: int | None = field(default=None, metadata={"help": "Of pretraining; null: target_tokens says it."})
+    tokens_per_step: int | None = field(default=None, metadata={"help": "Of pretraining."})
+    target_tokens: int | None = field(default=None, metadata={"help": "Of pretraining; null: max_steps says it."})
+    allow_epochs: bool = field(default=False, metadata={"help": "Whether pretraining may read a document twice."})
+
+    @property
+    def pretraining_tokens(self) -> int | None:
+        """What pretraining will read; None when its recipe sets FLOPs instead, or when nothing is said of it."""
+        if self.max_steps is not None and self.tokens_per_step is not None:
+            return self.max_steps * self.tokens_per_step
+        return self.target_tokens
 
 
 @dataclass(frozen=True)
@@ -66,20 +78,31 @@ def main() -> None:
         facts = read_facts(arguments.tokenizer)
         work = WorkFolder(arguments.output_dir, {path: input_hash(path) for path in inputs})
         tasks = plan(arguments, corpus, facts, work)
+        files = [task.destination.name + suffix for task in tasks for suffix in (".bin", ".index.npz")]
+        if built_as(arguments.output_dir) == work.build:
+            work.take_up(Path(arguments.output_dir), files)
         missing = [task for task in tasks if not index_file(task).is_file()]
         with Workers(arguments.num_workers) as workers:
             for _ in tqdm(workers.map(encode_shard, missing), "tokens", total=len(missing), unit="shard"):
                 pass
-        content = manifest(tasks, facts)
+        content = {"build": work.build, **manifest(tasks, facts)}
+        content["pretraining"] = supply(content, arguments)
         check(content, facts, arguments)
-        work.link_into(folder, [task.destination.name + suffix for task in tasks for suffix in (".bin", ".index.npz")])
+        work.link_into(folder, files)
         write_json(folder / "manifest.json", content)
     work.remove()
-    train = content["splits"]["train"]
+    train, epochs = content["splits"]["train"], content["pretraining"]["epochs"]
     print(
         f"{arguments.output_dir}: {train['tokens']:,} training tokens of {train['bytes']:,} bytes "
         f"({train['tokens_per_byte']:.4f} per byte), {content['fact_share']:.5f} of them fact tokens"
+        + (f"; pretraining reads {epochs:.2f} epochs" if epochs is not None else "")
     )
+
+
+def built_as(folder: str) -> str | None:
+    """Return the mark of the build that a finished output comes from; None when there is none."""
+    path = Path(folder) / "manifest.json"
+    return json.loads(path.read_text()).get("build") if path.is_file() else None
 
 
 def plan(arguments: ShardsArguments, corpus: dict[str, Any], facts: Facts, work: WorkFolder) -> list[Task]:
@@ -198,8 +221,21 @@ def manifest(tasks: Sequence[Task], facts: Facts) -> dict[str, Any]:
     }
 
 
+def supply(content: dict[str, Any], arguments: ShardsArguments) -> dict[str, Any]:
+    """Return the tokens that pretraining will read and how many epochs of the training split they are."""
+    needed, found = arguments.pretraining_tokens, content["splits"]["train"]["tokens"]
+    return {"tokens": needed, "epochs": needed / max(found, 1) if needed is not None else None}
+
+
 def check(content: dict[str, Any], facts: Facts, arguments: ShardsArguments) -> None:
-    """Raise UserError when the tokenizer has fact tokens and they are too rare to be learnt."""
+    """Raise UserError when there are too few tokens for pretraining, or fact tokens are too rare to be learnt."""
+    epochs = content["pretraining"]["epochs"]
+    if epochs is not None and epochs > 1 and not arguments.allow_epochs:
+        raise UserError(
+            f"the corpus has {content['splits']['train']['tokens']:,} training tokens in this arm, and pretraining "
+            f"reads {content['pretraining']['tokens']:,}, which are {epochs:.2f} epochs: raise corpus.target_bytes, "
+            "train fewer steps, or set pretrain.allow_epochs"
+        )
     share = content["fact_share"]
     if facts.fact_tokens and share < arguments.min_fact_share:
         raise UserError(

@@ -22,7 +22,8 @@ class WorkFolder:
 
     def __init__(self, output_dir: str | Path, key: Any) -> None:
         self.path = Path(f"{output_dir}.shards")
-        mark = self.path / f"{hash_json([key, code_hash()])}.key"
+        self.build = hash_json([key, code_hash()])
+        mark = self.path / f"{self.build}.key"
         if not mark.is_file():
             shutil.rmtree(self.path, ignore_errors=True)
             self.path.mkdir(parents=True)
@@ -31,13 +32,23 @@ class WorkFolder:
     def link_into(self, folder: Path, names: Iterable[str]) -> None:
         """Make the finished files appear in `folder` at no cost; they stay here until `remove`."""
         for name in names:
-            try:
-                os.link(self.path / name, folder / name)
-            except OSError:  # a file system without hard links
-                shutil.copyfile(self.path / name, folder / name)
+            link(self.path / name, folder / name)
+
+    def take_up(self, folder: Path, names: Iterable[str]) -> None:
+        """Make the files of a finished `folder` appear here as well, at no cost."""
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+            link(folder / name, self.path / name)
 
     def remove(self) -> None:
         shutil.rmtree(self.path)
+
+
+def link(source: Path, destination: Path) -> None:
+    try:
+        os.link(source, destination)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, destination)
 
 
 def code_hash() -> str:

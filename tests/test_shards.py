@@ -61,7 +61,7 @@ def tokenizers(corpus: Path, repository: Path) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         for arm in ("baseline", "mulfact"):
             small = ["base_tokenizer.vocab_size=400", "tokenizer.vocab_size=512", f"corpus.output_dir={corpus}"]
-            stages = compose(repository / "recipes", "smoke", arm, 0, [f"outputs={corpus.parent / 'out'}", *small])
+            stages = compose(repository / "recipes", "smoke", arm, 0, [f"outputs={corpus.parent}", *small])
             for stage, command in (("base_tokenizer", base), ("tokenizer", build)):
                 if stage == "tokenizer" or not folders:
                     run(command.main, stages[stage], corpus.parent / f"{stage}.yaml", patch)
@@ -185,6 +185,28 @@ def test_an_interrupted_build_encodes_only_what_is_missing(
     assert done == ["train-00000", "train-00001", "so that the third call writes", "train-00002", "validation-00000"]
     assert data_files(folder) == expected
     assert not (tmp_path / "mulfact.shards").exists()
+
+
+def test_the_manifest_tells_the_epochs_that_pretraining_reads(
+    encode: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = encode("mulfact")
+    content = json.loads((folder / "manifest.json").read_text())
+    tokens, inode = content["splits"]["train"]["tokens"], (folder / "train-00000.bin").stat().st_ino
+    assert content["pretraining"] == {"tokens": None, "epochs": None}
+
+    def encoded_again(_: shards.Task) -> None:
+        raise AssertionError("the shards of the same corpus and tokenizer are there")
+
+    monkeypatch.setattr(shards, "encode_shard", encoded_again)
+    half = encode("mulfact", max_steps=tokens // 20, tokens_per_step=10)
+    assert json.loads((half / "manifest.json").read_text())["pretraining"]["epochs"] == pytest.approx(0.5, abs=0.01)
+    message = refused(encode, "mulfact", target_tokens=3 * tokens)
+    assert f"{tokens:,} training tokens in this arm, and pretraining reads {3 * tokens:,}, which are 3.00" in message
+    more = encode("mulfact", target_tokens=3 * tokens, allow_epochs=True)
+    content = json.loads((more / "manifest.json").read_text())
+    assert content["pretraining"] == {"tokens": 3 * tokens, "epochs": 3.0}
+    assert (more / "train-00000.bin").stat().st_ino == inode
 
 
 def test_too_few_fact_tokens_are_refused_only_where_there_are_any(encode: Callable[..., Path]) -> None:

@@ -19,6 +19,17 @@ def test_keeps_its_files_for_the_same_key_only(tmp_path: Path, monkeypatch: pyte
     assert not (WorkFolder(tmp_path / "corpus", {"seed": 1}).path / "train-00000.parquet").exists()
 
 
+def test_takes_up_a_finished_output(tmp_path: Path) -> None:
+    finished = tmp_path / "tokens"
+    finished.mkdir()
+    (finished / "a.bin").write_bytes(b"whole")
+    work = WorkFolder(finished, 0)
+    (work.path / "a.bin").write_bytes(b"half")
+    work.take_up(finished, ["a.bin"])
+    assert (work.path / "a.bin").read_bytes() == b"whole"
+    assert WorkFolder(finished, 0).build == work.build != WorkFolder(finished, 1).build
+
+
 @pytest.mark.parametrize("hard_links", [True, False])
 def test_links_or_copies_into_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool) -> None:
     work = WorkFolder(tmp_path / "corpus", 0)
