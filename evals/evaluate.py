@@ -1,10 +1,13 @@
-"""Evaluate every checkpoint of a run on every benchmark with lighteval, and keep every prediction.
+"""Evaluate every checkpoint of one or more runs on every benchmark with lighteval, and keep every prediction.
 
     python evals/evaluate.py --config outputs/smoke/mulfact/seed-0/recipes/eval.yaml
     python evals/evaluate.py --config outputs/smoke/mulfact/seed-0/recipes/eval.yaml --max_samples 9 --output_dir /tmp/e
+    python evals/evaluate.py --config outputs/pilot/*/seed-*/recipes/eval.yaml     # every arm and seed in one process
 
-Greedy decoding in float32; prompts, completion lengths and stop sequences are the same for every arm, and so is the
-order of the items. What is written, for each checkpoint: <family>_results.json and predictions.parquet.
+Greedy decoding in float32 on any device; prompts, completion lengths and stop sequences are the same for every arm, and
+so is the order of the items. What is written, for each checkpoint: <family>_results.json and predictions.parquet. A run
+that is evaluated already, by the same recipe on the same inputs, is left alone; one that cannot be evaluated does not
+stop the others.
 """
 
 import json
@@ -12,7 +15,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,8 @@ from mulfact.errors import UserError, command
 from mulfact.evals.harness import load_checkpoint, run_task
 from mulfact.evals.predictions import prediction, summary, write_predictions
 from mulfact.evals.tasks import FAMILIES, gold_text, read_benchmarks, task_config
-from mulfact.provenance import hash_json, stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.provenance import PROVENANCE, hash_json, input_hash, read_provenance, stage_output, write_json
+from mulfact.recipe import parse_each
 
 Rows = list[dict[str, Any]]
 
@@ -50,14 +53,31 @@ class EvalArguments:
 
 @command
 def main() -> None:
-    arguments = parse(EvalArguments)
+    runs = parse_each(EvalArguments)
+    check_folders(runs)
+    silence_libraries()
+    failed: list[str] = []
+    for arguments in runs:
+        try:
+            evaluate_run(arguments)
+        except UserError as error:
+            failed.append(str(error))
+    if failed:
+        finished = f" ({len(runs) - len(failed)} of {len(runs)} runs are evaluated)" if len(runs) > 1 else ""
+        raise UserError("; ".join(failed) + finished)
+
+
+def evaluate_run(arguments: EvalArguments) -> None:
+    """Evaluate the checkpoints of one run into its output folder. Raises UserError for what does not fit together."""
     benchmarks = read_benchmarks(arguments.benchmarks)
     check_recipe(arguments, benchmarks)
     for stage, checkpoint in arguments.checkpoints.items():
         check_checkpoint(stage, Path(checkpoint), Path(arguments.tokenizer))
-    silence_libraries()
 
     inputs = [arguments.benchmarks, arguments.tokenizer, *arguments.checkpoints.values()]
+    if is_evaluated(arguments, inputs):
+        print(f"{arguments.output_dir}: evaluated already; delete it to evaluate again")
+        return
     results: dict[str, dict[str, Any]] = {}
     with stage_output(arguments.output_dir, arguments, inputs) as folder:
         for stage, checkpoint in arguments.checkpoints.items():
@@ -65,6 +85,14 @@ def main() -> None:
             results[stage] = save(folder / stage, checkpoint, benchmarks, rows)
     print_table(results)
     print(f"{arguments.output_dir}: results and predictions of {', '.join(results)}")
+
+
+def check_folders(runs: Sequence[EvalArguments]) -> None:
+    """Raise UserError when two runs would be written into the same folder."""
+    folders = [arguments.output_dir for arguments in runs]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise UserError(f"eval.output_dir is {folder} for {folders.count(folder)} runs: give each its own")
 
 
 def evaluate(checkpoint: str, benchmarks: Sequence[Benchmark], arguments: EvalArguments) -> dict[str, Rows]:
@@ -83,7 +111,13 @@ def evaluate(checkpoint: str, benchmarks: Sequence[Benchmark], arguments: EvalAr
             # The bar is for a terminal; the line that stays is for a log, in which two runs may be mixed.
             total = min(len(benchmark.items), arguments.max_samples or len(benchmark.items))
             with tqdm(total=total, desc=f"{checkpoint} {benchmark.name}", leave=False, disable=None) as bar:
-                outcomes = run_task(model, config, benchmark.items, arguments.max_samples, bar.update)
+                try:
+                    outcomes = run_task(model, config, benchmark.items, arguments.max_samples, bar.update)
+                except torch.OutOfMemoryError as error:
+                    raise UserError(
+                        f"{checkpoint}: no memory for {arguments.batch_size} items of {benchmark.name} at once; "
+                        "lower eval.batch_size, for every arm alike"
+                    ) from error
             rows[benchmark.name] = [
                 prediction(benchmark.name, outcome, tokenizer, stop_sequences, fact_tokens) for outcome in outcomes
             ]
@@ -100,6 +134,26 @@ def save(folder: Path, checkpoint: str, benchmarks: Sequence[Benchmark], rows: M
         tasks = {b.name: results[b.name] for b in benchmarks if b.family == family}
         write_json(folder / f"{family}_results.json", {"checkpoint": checkpoint, "tasks": tasks})
     return results
+
+
+def is_evaluated(arguments: EvalArguments, inputs: Sequence[str]) -> bool:
+    """Return whether the output is complete, and was made by this recipe from these inputs.
+
+    If so its record gets a new time stamp, so that make, which goes by time, sees it as well.
+    """
+    record_path = Path(arguments.output_dir) / PROVENANCE
+    if not record_path.is_file():
+        return False
+    record = read_provenance(arguments.output_dir)
+    current = {path: input_hash(path) for path in inputs}
+    if record["recipe_sha256"] != hash_json(asdict(arguments)) or record["inputs"] != current:
+        return False
+    try:
+        input_hash(arguments.output_dir)
+    except UserError:  # a file in it was cut short
+        return False
+    record_path.touch()
+    return True
 
 
 def check_recipe(arguments: EvalArguments, benchmarks: Sequence[Benchmark]) -> None:

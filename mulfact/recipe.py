@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 import difflib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,28 +37,42 @@ WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "run_dir", "output")
 Arguments = TypeVar("Arguments")
 
 
-def parse(dataclass: type[Arguments]) -> Arguments:
+def parse(dataclass: type[Arguments], command_line: Sequence[str] | None = None) -> Arguments:
     """Return a stage's arguments from `--config <flat yaml>` and flags, through TRL's parser.
 
     Raises UserError for a missing or malformed file and for an unknown key, naming the nearest valid one.
     """
     from trl import TrlParser
 
-    config = _flag_value("--config")
+    command_line = sys.argv[1:] if command_line is None else command_line
+    config = _flag_value("--config", command_line)
     if config is not None:
         valid = {field.name for field in dataclasses.fields(dataclass)}  # type: ignore[arg-type]
         for key in load_yaml(Path(config)):
             if key not in valid:
                 raise unknown("key", key, valid, config)
     try:
-        (arguments,) = TrlParser([dataclass]).parse_args_and_config()  # type: ignore[list-item]
+        (arguments,) = TrlParser([dataclass]).parse_args_and_config(command_line)  # type: ignore[list-item]
     except (ValueError, TypeError) as error:
         raise UserError(f"{config or 'command line'}: {error}") from error
     return arguments
 
 
-def _flag_value(flag: str) -> str | None:
-    return sys.argv[sys.argv.index(flag) + 1] if flag in sys.argv[:-1] else None
+def parse_each(dataclass: type[Arguments]) -> list[Arguments]:
+    """Return the arguments of each file in `--config <flat yaml> <flat yaml> ...`; further flags hold for all of them.
+
+    Raises UserError as `parse`.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", nargs="+")
+    known, flags = parser.parse_known_args()
+    if known.config is None:
+        return [parse(dataclass)]
+    return [parse(dataclass, ["--config", path, *flags]) for path in known.config]
+
+
+def _flag_value(flag: str, command_line: Sequence[str]) -> str | None:
+    return command_line[command_line.index(flag) + 1] if flag in command_line[:-1] else None
 
 
 def compose(

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 
 from mulfact.data_builders.gsm8k import format_prompt
 from mulfact.data_builders.items import Item
+from mulfact.evals import harness
 from mulfact.evals.evaluate import EvalArguments, main
 from mulfact.evals.harness import Checkpoint
 from mulfact.evals.predictions import SCHEMA, cut_completion
@@ -145,10 +146,17 @@ def recipe(run, **changes):
 def evaluate(run, monkeypatch, **changes):
     """Run the command in this process; return its output folder."""
     settings = recipe(run, **changes)
-    (run / "eval.yaml").write_text(yaml.safe_dump(settings))
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", "--config", str(run / "eval.yaml")])
-    main()
+    evaluate_all(run, monkeypatch, [settings])
     return run / settings["output_dir"]
+
+
+def evaluate_all(run, monkeypatch, recipes):
+    """Run the command for several recipes."""
+    paths = [run / f"eval-{number}.yaml" for number in range(len(recipes))]
+    for path, settings in zip(paths, recipes, strict=True):
+        path.write_text(yaml.safe_dump(settings))
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "--config", *map(str, paths)])
+    main()
 
 
 def refused(run, monkeypatch, **changes) -> str:
@@ -287,6 +295,69 @@ def test_max_samples_takes_the_same_items_for_every_checkpoint(run, monkeypatch)
     folder = evaluate(run, monkeypatch, max_samples=2, output_dir=str(run / "eval_few"))
     assert rows_of(folder / "sft").keys() == rows_of(folder / "pretrain").keys()
     assert json.loads((folder / "sft" / "word_problem_results.json").read_text())["tasks"]["svamp"]["items"] == 2
+
+
+def test_many_runs_in_one_process_and_a_broken_one_among_them(run, evaluated, monkeypatch, capsys):
+    good, other = (recipe(run, output_dir=str(run / name)) for name in ("eval_good", "eval_other"))
+    broken = recipe(run, output_dir=str(run / "eval_broken"), checkpoints={"grpo": str(run / "grpo_final")})
+    with pytest.raises(SystemExit) as ended:
+        evaluate_all(run, monkeypatch, [good, broken, other])
+    assert "eval.checkpoints.grpo: " in str(ended.value)
+    assert "(2 of 3 runs are evaluated)" in str(ended.value)
+    assert not (run / "eval_broken").exists()
+    for name in ("eval_good", "eval_other"):
+        assert rows_of(run / name / "sft") == rows_of(evaluated / "sft")
+
+    capsys.readouterr()
+    before = (run / "eval_good" / "provenance.json").stat()
+    evaluate_all(run, monkeypatch, [good, other])
+    assert capsys.readouterr().out.count("evaluated already") == 2
+    after = (run / "eval_good" / "provenance.json").stat()
+    assert after.st_ino == before.st_ino
+    assert after.st_mtime_ns > before.st_mtime_ns  # make goes by time
+
+
+def test_a_run_is_evaluated_again_when_its_recipe_or_a_file_of_it_has_changed(run, monkeypatch, capsys):
+    folder = evaluate(run, monkeypatch, max_samples=1, output_dir=str(run / "eval_changed"))
+    evaluate(run, monkeypatch, max_samples=2, output_dir=str(folder))
+    assert json.loads((folder / "sft" / "word_problem_results.json").read_text())["tasks"]["svamp"]["items"] == 2
+    (folder / "sft" / "predictions.parquet").write_bytes(b"cut short")
+    evaluate(run, monkeypatch, max_samples=2, output_dir=str(folder))
+    assert rows_of(folder / "sft")
+    assert "evaluated already" not in capsys.readouterr().out
+
+
+def test_two_runs_may_not_share_an_output_folder(run, monkeypatch):
+    with pytest.raises(SystemExit, match="give each its own"):
+        evaluate_all(run, monkeypatch, [recipe(run), recipe(run)])
+
+
+def test_gold_completions_are_scored_in_batches_that_fit_and_score_the_same(run, evaluated, monkeypatch):
+    monkeypatch.setattr(harness, "LOGIT_BYTES", 1)
+    batches = []
+    score = Checkpoint._loglikelihood_tokens
+    monkeypatch.setattr(
+        Checkpoint,
+        "_loglikelihood_tokens",
+        lambda self, docs: batches.append(self.config.batch_size) or score(self, docs),
+    )
+    folder = evaluate(run, monkeypatch, output_dir=str(run / "eval_small"))
+    assert set(batches) == {1}
+    bits = [
+        [row["gold_bits_per_character"] for row in rows_of(path / "sft").values() if row["task"] != "svamp"]
+        for path in (folder, evaluated)
+    ]
+    assert bits[0] == pytest.approx(bits[1], rel=1e-4)
+
+
+def test_a_gpu_without_memory_is_told_to_take_smaller_batches(run, monkeypatch):
+    def no_memory(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Checkpoint, "_generate_padded", no_memory)
+    message = refused(run, monkeypatch, output_dir=str(run / "eval_memory"))
+    assert "lower eval.batch_size" in message
+    assert not (run / "eval_memory").exists()
 
 
 def test_nothing_reaches_for_the_network(run, monkeypatch):

@@ -16,6 +16,7 @@ from mulfact.recipe import (
     load_yaml,
     main,
     parse,
+    parse_each,
     parse_override,
     recipe_path,
     write_if_changed,
@@ -159,6 +160,24 @@ def test_parse_reads_the_flat_yaml_and_names_unknown_keys(tmp_path: Path, monkey
     path.write_text("max_steps: [\n")
     with pytest.raises(UserError, match="not a YAML mapping"):
         parse(ExampleArguments)
+
+
+def test_parse_each_reads_every_file_and_lays_the_flags_over_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / "first.yaml", tmp_path / "second.yaml"]
+    for steps, path in enumerate(paths, 1):
+        path.write_text(f"max_steps: {steps}\n")
+    monkeypatch.setattr(sys, "argv", ["stage", "--config", *map(str, paths)])
+    assert [arguments.max_steps for arguments in parse_each(ExampleArguments)] == [1, 2]
+    monkeypatch.setattr(sys, "argv", ["stage", "--config", *map(str, paths), "--max_steps", "9"])
+    assert [arguments.max_steps for arguments in parse_each(ExampleArguments)] == [9, 9]
+    monkeypatch.setattr(sys, "argv", ["stage", "--max_steps", "3"])
+    assert [arguments.max_steps for arguments in parse_each(ExampleArguments)] == [3]
+    paths[1].write_text("max_stepz: 7\n")
+    monkeypatch.setattr(sys, "argv", ["stage", "--config", *map(str, paths)])
+    with pytest.raises(UserError, match=f"{paths[1]}.*did you mean 'max_steps'"):
+        parse_each(ExampleArguments)
 
 
 def test_parse_override_reads_values_as_yaml() -> None:
