@@ -130,6 +130,27 @@ $(EVERY_RUN:=/ledger.json): $(R)/%/ledger.json: $(R)/%/recipes/ledger.yaml $(R)/
 $(R)/report/provenance.json: $(R)/recipes/compare.yaml $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json)
 	python evals/compare.py --config $<
 
+# ---------------------------------------------------------------- the Hub
+
+ORG      ?= $(error say who: make ORG=<user or organisation on the Hub>)
+PUBLIC   ?=
+REVISION ?= main
+MODEL    ?= $(error say which: make stranger MODEL=<user>/<repository>)
+# CONDITION=<arm> on the command line means that one; else all of CONDITIONS.
+CHOSEN = $(if $(filter command,$(firstword $(origin CONDITION))),$(CONDITION),$(CONDITIONS))
+
+push: $(INSTALLED) ## upload tokenizers, data, checkpoints and report as ORG's, private unless PUBLIC=1
+	python release/push.py --org $(ORG) --shared_dir $(R) --conditions $(CHOSEN) --seeds $(SEEDS) $(if $(PUBLIC),--public)
+
+pull: $(INSTALLED) ## fetch ORG's checkpoints and evaluate them (SCALE, CONDITIONS, SEEDS, REVISION)
+	python release/pull.py --org $(ORG) --scale $(SCALE) --conditions $(CHOSEN) --seeds $(SEEDS) \
+		--output_dir $(OUTPUTS)/pulled --revision $(REVISION)
+
+stranger: ## load MODEL by name in a new environment with torch and transformers alone, and ask it two things
+	$(PYTHON) -m venv --clear $(OUTPUTS)/stranger
+	$(OUTPUTS)/stranger/bin/pip install --quiet torch==2.13.0 transformers==5.23.0
+	$(OUTPUTS)/stranger/bin/python -I release/stranger.py $(MODEL)
+
 # ---------------------------------------------------------------- development
 
 test: $(INSTALLED) ## the tests, on two workers
@@ -140,6 +161,9 @@ quality: $(INSTALLED) ## ruff and mypy
 	ruff format --check .
 	mypy
 
+audit: $(INSTALLED) ## look the installed packages up among known vulnerabilities
+	pip-audit --skip-editable --progress-spinner off
+
 clean: ## remove what was made at SCALE
 	rm -rf $(R)
 
@@ -149,4 +173,4 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	touch $@
 
 .PHONY: help smoke experiment compare corpus base_tokenizer posttrain benchmarks tokenizer tokens pretrain sft grpo eval \
-	ledger test quality clean
+	ledger push pull stranger test quality audit clean

@@ -1,0 +1,256 @@
+"""The card of each repository: made from provenance, ledger and results, with metadata that the Hub understands.
+
+    Cards(org, shared_dir, conditions, seeds).write(repository, folder)    # adds README.md to a staged folder
+
+The templates hold the words; numbers are formatted as in the report. Nothing in a card depends on the day it was made.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub import DatasetCardData, EvalResult, ModelCard, ModelCardData
+from jinja2 import FileSystemLoader
+
+from mulfact.data_builders.card import write_card
+from mulfact.errors import UserError
+from mulfact.evals.comparison import STAGES
+from mulfact.evals.report import make_environment
+from mulfact.provenance import input_hash, read_provenance
+from mulfact.release.repositories import Repository, checkpoint_name, shared_name, tokenizer_name
+from mulfact.tokenizers.card import KINDS
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+LICENSE = "mit"  # of everything that this project makes; data from elsewhere keeps its own
+TRAINED_BY = {
+    "pretrain": "pretraining from scratch",
+    "sft": "supervised fine-tuning (TRL)",
+    "grpo": "reinforcement learning (TRL's GRPO, reward 1 for the right final answer)",
+}
+POSTTRAIN = (
+    "Rows for supervised fine-tuning (`prompt`, `completion`) and prompts for GRPO (`prompt`, `answer`): raw text, the "
+    "same for every arm of the experiment."
+)
+BENCHMARKS = (
+    "What the checkpoints are evaluated on: each row a `prompt` with its gold `answer`, the published `solution` and "
+    "the `operands` of a single product where there are any. No row of it is in a training set."
+)
+# Of the published sets that the benchmarks and the post-training rows are made from.
+LICENSES = {"gsm8k": "mit", "svamp": "mit", "multiarith": None, "asdiv": "cc-by-nc-4.0"}
+
+
+class Cards:
+    """Writes the cards of one experiment, whose report must be finished.
+
+    Raises UserError when the report does not cover the runs, or is about other checkpoints than lie there now.
+    """
+
+    def __init__(self, org: str, shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int]) -> None:
+        self.org, self.shared_dir, self.scale = org, shared_dir, shared_dir.name
+        self.runs = [(condition, seed) for condition in conditions for seed in seeds]
+        report = read_provenance(shared_dir / "report")
+        self.results: dict[str, Any] = json.loads((shared_dir / "report" / "results.json").read_text())
+        # Strata of them are in the results too, but no sets by themselves.
+        self.benchmarks = json.loads((shared_dir / "benchmarks" / "manifest.json").read_text())["benchmarks"]
+        for condition, seed in self.runs:
+            check_run(report, shared_dir, condition, seed)
+        self.environment = make_environment()
+        self.environment.loader = FileSystemLoader(TEMPLATES)
+
+    @property
+    def protocol(self) -> str:
+        """SHA-256 of docs/protocol.md as the report was made by it."""
+        return self.results["protocol"]["sha256"]
+
+    def repo_id(self, name: str) -> str:
+        return f"{self.org}/{name}"
+
+    def write(self, repository: Repository, folder: Path) -> None:
+        """Write README.md into the staged `folder` of `repository`."""
+        writers = {
+            "model": self.model_card, "tokenizer": self.tokenizer_card, "report": self.report_card,
+            "corpus": self.dataset_card, "posttrain": self.dataset_card, "benchmarks": self.dataset_card,
+        }  # fmt: skip
+        text = writers[repository.kind](repository, folder)
+        (folder / "README.md").write_text(text.rstrip() + "\n", encoding="utf-8")
+
+    def render(self, template: str, repository: Repository, **context: Any) -> str:
+        shared = {
+            "repo_id": self.repo_id(repository.name),
+            "name": repository.name,
+            "repository": repository,
+            "results": self.results,
+            "protocol": self.protocol,
+            "report_id": self.repo_id(shared_name(self.scale, "report")),
+            "provenance": read_provenance(repository.folder),
+            "level": f"{self.results['confidence_level']:.0%}",
+        }
+        return self.environment.get_template(template).render(shared | context)
+
+    # ------------------------------------------------------------ models
+
+    def model_card(self, repository: Repository, folder: Path) -> str:
+        condition, seed, stage = repository.condition, repository.seed, repository.stage
+        assert condition is not None
+        assert seed is not None
+        assert stage is not None
+        ledger = json.loads((repository.folder.parent / "ledger.json").read_text())["stages"][stage]
+        facts = json.loads((folder / "facts.json").read_text())
+        rows = [row for row in self.results["accuracy"] if (row["condition"], row["stage"]) == (condition, stage)]
+        differences = {
+            row["task"]: row
+            for row in self.results["differences"]
+            if (row["condition"], row["stage"]) == (condition, stage)
+        }
+        previous = STAGES[STAGES.index(stage) - 1] if stage != STAGES[0] else None
+        data = ["corpus"] if stage == "pretrain" else ["posttrain"]
+        metadata = ModelCardData(
+            language=["en"],
+            license=LICENSE,
+            library_name="transformers",
+            pipeline_tag="text-generation",
+            tags=["mulfact", "gpt2", "arithmetic", *([f"{stage}"] if stage != "pretrain" else [])],
+            base_model=self.repo_id(checkpoint_name(self.scale, condition, seed, previous)) if previous else None,
+            datasets=[self.repo_id(shared_name(self.scale, kind)) for kind in data],  # type: ignore[arg-type]
+            model_name=repository.name,
+            eval_results=[self.eval_result(row, seed) for row in rows if row["task"] in self.benchmarks],
+        )
+        return self.render(
+            "model.md.j2",
+            repository,
+            metadata=metadata.to_yaml(),
+            trained_by=TRAINED_BY[stage],
+            previous=metadata.base_model,
+            data=metadata.datasets,
+            tokenizer_id=self.repo_id(tokenizer_name(self.scale, condition)),
+            tokenizer_kind=KINDS[facts["mode"]],
+            facts=facts,
+            ledger=ledger,
+            rows=rows,
+            differences=differences,
+        )
+
+    def eval_result(self, row: dict[str, Any], seed: int) -> EvalResult:
+        """Return one row of the table as the Hub's model index states it: this seed's own accuracy in percent."""
+        return EvalResult(
+            task_type="text-generation",
+            dataset_type=self.repo_id(shared_name(self.scale, "benchmarks")),
+            dataset_name=row["task"],
+            dataset_config=row["task"],  # without it, the tasks would be taken for one
+            dataset_split="test",
+            metric_type="exact_match",
+            metric_name="exact match in %",
+            metric_value=round(100 * row["seeds"][str(seed)], 2),
+        )
+
+    def tokenizer_card(self, repository: Repository, folder: Path) -> str:
+        """Return the card that the tokenizer stage wrote, under the name of the repository."""
+        card = ModelCard(read_card(repository.folder).replace("<this repository>", self.repo_id(repository.name)))
+        card.data.license = LICENSE
+        return self.render("stage_card.md.j2", repository, card=str(card).rstrip())
+
+    # ------------------------------------------------------------ data
+
+    def dataset_card(self, repository: Repository, folder: Path) -> str:
+        """Return the card of a set in the form of data_builders/card.py, under the name of the repository."""
+        if repository.kind == "corpus":
+            text = read_card(repository.folder)
+        else:
+            {"posttrain": describe_posttrain, "benchmarks": describe_benchmarks}[repository.kind](folder)
+            text = (folder / "README.md").read_text(encoding="utf-8")
+        text = text.replace("FOLDER_OR_ID", f'"{self.repo_id(repository.name)}"')
+        return self.render("stage_card.md.j2", repository, card=text.rstrip())
+
+    def report_card(self, repository: Repository, folder: Path) -> str:
+        """Return the card of the report, and write its two tables as rows beside it.
+
+        `datasets` reads one format in a repository, and the predictions are Parquet.
+        """
+        for table in ("accuracy", "differences"):
+            pq.write_table(pa.Table.from_pylist(self.results[table]), folder / f"{table}.parquet")
+        configs = [
+            {"config_name": table, "data_files": [{"split": "test", "path": f"{table}.parquet"}]}
+            for table in ("accuracy", "differences")
+        ]
+        configs[0]["default"] = True
+        for condition, seed in self.runs:
+            path = f"runs/{condition}/seed-{seed}/eval"
+            files = [{"split": stage, "path": f"{path}/{stage}/predictions.parquet"} for stage in STAGES]
+            configs.append({"config_name": f"{condition}-seed{seed}", "data_files": files})
+        metadata = DatasetCardData(
+            language=["en"], license=LICENSE, pretty_name=repository.name, tags=["mulfact"], configs=configs
+        )
+        summary = (folder / "results.md").read_text(encoding="utf-8").strip()
+        return self.render("report.md.j2", repository, metadata=metadata.to_yaml(), summary=summary)
+
+
+def describe_posttrain(folder: Path) -> None:
+    """Write the plain card of the post-training sets into their staged folder."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    splits = ("train", "validation")
+    synthetic = manifest["source"] == "synthetic"
+    extra = {str(entry["source"]): None for entry in manifest.get("extra_sets", [])}
+    write_card(
+        folder,
+        title="mulfact post-training sets",
+        description=POSTTRAIN,
+        configs={name: {split: f"{name}/{split}.jsonl" for split in splits} for name in ("sft", "grpo")},
+        counts=[
+            {"config": name, "split": split, "rows": manifest["rows"][f"{name}/{split}"]["rows"]}
+            for name in ("sft", "grpo")
+            for split in splits
+        ],
+        licenses={"synthetic" if synthetic else "GSM8K": "mit", **extra},
+        built_with="data_builders/gsm8k.py",
+    )
+
+
+def describe_benchmarks(folder: Path) -> None:
+    """Write the plain card of the benchmarks into their staged folder."""
+    entries = json.loads((folder / "manifest.json").read_text())["benchmarks"]
+    licenses: dict[str, str | None] = {}
+    for name, entry in entries.items():
+        generated = entry["source"] in ("synthetic", "generated")
+        licenses["generated" if generated else name] = "mit" if generated else LICENSES.get(name.split("_")[0])
+    write_card(
+        folder,
+        title="mulfact benchmarks",
+        description=BENCHMARKS,
+        configs={name: {"test": f"{name}.jsonl"} for name in entries},
+        counts=[
+            {"config": name, "items": entry["items"], "content": entry["description"]}
+            for name, entry in entries.items()
+        ],
+        licenses=licenses,
+        built_with="data_builders/benchmarks.py",
+    )
+
+
+def read_card(folder: Path) -> str:
+    """Return the card that a stage wrote beside its output. Raises UserError when there is none."""
+    path = folder / "README.md"
+    if not path.is_file():
+        raise UserError(f"{path} is missing: delete {folder} and run make {folder.name} again")
+    return path.read_text(encoding="utf-8")
+
+
+def check_run(report: dict[str, Any], shared_dir: Path, condition: str, seed: int) -> None:
+    """Raise UserError when the report's numbers are not those of the checkpoints that lie there now."""
+    run = shared_dir / condition / f"seed-{seed}"
+    command = f"make compare SCALE={shared_dir.name} CONDITIONS=... SEEDS=..."
+    if recorded_input(report, run / "eval") is None:
+        raise UserError(f"{shared_dir / 'report'} does not cover {condition} with seed {seed}: run {command} first")
+    evaluation = read_provenance(run / "eval")
+    checks = [(report, run / "eval"), *((evaluation, run / f"{stage}_final") for stage in STAGES)]
+    for record, folder in checks:
+        if recorded_input(record, folder) != input_hash(folder):
+            raise UserError(f"{folder} is not what {record['stage']} was made from: run {command} first")
+
+
+def recorded_input(record: dict[str, Any], folder: Path) -> str | None:
+    """Return the hash under which a stage recorded `folder` as its input; the outputs may have been moved since."""
+    tail = "/".join(folder.parts[-3:])
+    return next((value for path, value in record["inputs"].items() if ("/" + path).endswith("/" + tail)), None)

@@ -1,0 +1,133 @@
+"""Upload a finished experiment: tokenizers, data, the three checkpoints of each run and the report, in one collection.
+
+    python release/push.py --org someone --shared_dir outputs/smoke --conditions baseline mulfact --seeds 0
+    python release/push.py --org someone --shared_dir outputs/pilot --conditions mulfact --seeds 0 1 2 --public
+
+Everything is put together and checked before anything is sent. What the Hub has already is not sent again, so that the
+same command goes on after a broken connection and does nothing when nothing has changed. The token comes from
+`hf auth login` or HF_TOKEN; HF_ENDPOINT is honoured.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import LocalTokenNotFoundError
+from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils import logging as hub_logging
+
+from mulfact.errors import command
+from mulfact.release.cards import Cards
+from mulfact.release.hub import persist, told_in_a_line
+from mulfact.release.repositories import Repository, plan
+from mulfact.release.staging import check_public, stage_files
+
+
+@dataclass
+class PushArguments:
+    org: str = field(metadata={"help": "User or organisation on the Hub that owns the repositories."})
+    shared_dir: Path = field(metadata={"help": "Folder of the scale, such as outputs/smoke."})
+    conditions: list[str] = field(metadata={"help": "The arms whose runs are uploaded."})
+    seeds: list[int] = field(metadata={"help": "The seeds whose runs are uploaded."})
+    public: bool = field(default=False, metadata={"help": "Everyone may see the repositories; else they are private."})
+
+
+@command
+def main() -> None:
+    arguments = parse_arguments()
+    with tempfile.TemporaryDirectory() as scratch, told_in_a_line(f"push to {arguments.org}"):
+        disable_progress_bars()
+        hub_logging.set_verbosity_error()  # it warns when nothing has changed, which is the aim
+        token = get_token()
+        if token is None:
+            raise LocalTokenNotFoundError
+        api = HfApi(token=token)
+        print(f"pushing as {persist(api.whoami)['name']} to {api.endpoint}/{arguments.org}", flush=True)
+        cards = Cards(arguments.org, arguments.shared_dir, arguments.conditions, arguments.seeds)
+        folders = stage_all(arguments, cards, Path(scratch), token)
+        for repository, folder in folders.items():
+            print(push(api, arguments, repository, folder, cards.protocol), flush=True)
+        print(f"all in one collection: {collect(api, arguments, list(folders))}")
+
+
+def stage_all(arguments: PushArguments, cards: Cards, scratch: Path, token: str) -> dict[Repository, Path]:
+    """Return each repository with its folder as it will be uploaded.
+
+    Raises UserError for whatever may not be published or is not finished.
+    """
+    roots = [path for path in (Path.cwd(), Path.home(), arguments.shared_dir.resolve()) if len(path.parts) > 2]
+    folders = {}
+    for repository in plan(arguments.shared_dir, arguments.conditions, arguments.seeds):
+        folder = folders[repository] = scratch / repository.name
+        stage_files(repository, folder, arguments.shared_dir.parent)
+        cards.write(repository, folder)
+        check_public(folder, [token], roots)
+    return folders
+
+
+def push(api: HfApi, arguments: PushArguments, repository: Repository, folder: Path, protocol: str) -> str:
+    """Make one repository what `folder` holds and let the protocol's tag name that revision; return what was done."""
+    repo_id, repo_type = f"{arguments.org}/{repository.name}", repository.repo_type
+    persist(api.create_repo, repo_id, repo_type=repo_type, private=not arguments.public, exist_ok=True)
+    before = persist(api.repo_info, repo_id, repo_type=repo_type)
+    if arguments.public and before.private:
+        persist(api.update_repo_settings, repo_id, repo_type=repo_type, private=False)
+    commit = persist(
+        api.upload_folder,
+        repo_id=repo_id,
+        repo_type=repo_type,
+        folder_path=folder,
+        commit_message=f"Upload {repository.name}",
+    )
+    tag = f"protocol-{protocol[:12]}"
+    set_tag(api, repo_id, repo_type, commit.oid, tag, f"docs/protocol.md with SHA-256 {protocol}")
+    return f"{repo_id}: {'unchanged' if commit.oid == before.sha else 'revision ' + commit.oid[:12]}, tag {tag}"
+
+
+def set_tag(api: HfApi, repo_id: str, repo_type: str, revision: str, tag: str, message: str) -> None:
+    """Let `tag` name `revision`; where it named an older one it moves, and that one keeps its commit hash."""
+    existing = {ref.name: ref.target_commit for ref in persist(api.list_repo_refs, repo_id, repo_type=repo_type).tags}
+    if existing.get(tag) == revision:
+        return
+    if tag in existing:
+        persist(api.delete_tag, repo_id, tag=tag, repo_type=repo_type)
+    persist(
+        api.create_tag, repo_id, tag=tag, tag_message=message, revision=revision, repo_type=repo_type, exist_ok=True
+    )
+
+
+def collect(api: HfApi, arguments: PushArguments, repositories: Sequence[Repository]) -> str:
+    """Put the repositories that are not there yet into the experiment's collection; return its address."""
+    collection = persist(
+        api.create_collection,
+        f"mulfact {arguments.shared_dir.name}",
+        namespace=arguments.org,
+        description="Multiplication facts as single tokens: models, data and report of one experiment.",
+        private=not arguments.public,
+        exists_ok=True,
+    )
+    if arguments.public and collection.private:
+        persist(api.update_collection_metadata, collection.slug, private=False)
+    present = {(item.item_type, item.item_id) for item in collection.items}
+    for repository in repositories:
+        item = (repository.repo_type, f"{arguments.org}/{repository.name}")
+        if item not in present:
+            persist(api.add_collection_item, collection.slug, item[1], item[0], exists_ok=True)
+    return collection.url
+
+
+def parse_arguments() -> PushArguments:
+    parser = argparse.ArgumentParser(description="Upload a finished experiment to the Hugging Face Hub.")
+    parser.add_argument("--org", required=True)
+    parser.add_argument("--shared_dir", type=Path, required=True)
+    parser.add_argument("--conditions", nargs="+", required=True)
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--public", action="store_true")
+    return PushArguments(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

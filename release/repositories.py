@@ -1,0 +1,126 @@
+"""Which folders of an experiment become which repositories on the Hub, and under which names.
+
+    python -c "from pathlib import Path; from mulfact.release.repositories import plan; \\
+        print(*plan(Path('outputs/smoke'), ['baseline', 'mulfact'], [0]), sep='\\n')"
+
+Only what is named here is ever uploaded: no training state, no token shards, nothing that is not part of the record.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mulfact.evals.comparison import STAGES
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "facts.json")
+MODEL_FILES = (
+    "config.json", "generation_config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json",
+)  # fmt: skip
+RECORDS = ("metrics.jsonl", "training_summary.json", "trainer_state.json", "lengths.json", "provenance.json")
+
+Kind = Literal["tokenizer", "corpus", "posttrain", "benchmarks", "model", "report"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files of one folder: glob patterns within it, and the folder of the repository that they go to."""
+
+    folder: Path
+    patterns: tuple[str, ...]
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository to be. `condition`, `seed` and `stage` are those of a checkpoint; a tokenizer has a condition."""
+
+    name: str
+    kind: Kind
+    sources: tuple[Source, ...]
+    condition: str | None = None
+    seed: int | None = None
+    stage: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The stage folder that this repository stands for."""
+        return self.sources[0].folder
+
+    @property
+    def repo_type(self) -> Literal["model", "dataset"]:
+        """A tokenizer is loaded like a model, by AutoTokenizer."""
+        return "model" if self.kind in ("model", "tokenizer") else "dataset"
+
+
+def plan(shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int]) -> list[Repository]:
+    """Return the repositories of an experiment, what others are made from first."""
+    scale = shared_dir.name
+    return [
+        corpus(shared_dir),
+        posttrain(shared_dir),
+        benchmarks(shared_dir),
+        *(tokenizer(shared_dir, condition) for condition in conditions),
+        *(
+            checkpoint(shared_dir, condition, seed, stage)
+            for condition in conditions
+            for seed in seeds
+            for stage in STAGES
+        ),
+        report(shared_dir, scale, conditions, seeds),
+    ]
+
+
+def checkpoint_name(scale: str, condition: str, seed: int, stage: str) -> str:
+    return f"mulfact-{scale}-{condition}-seed{seed}-{stage}"
+
+
+def tokenizer_name(scale: str, condition: str) -> str:
+    return f"mulfact-{scale}-{condition}-tokenizer"
+
+
+def shared_name(scale: str, kind: Kind) -> str:
+    return f"mulfact-{scale}-{kind}"
+
+
+def corpus(shared_dir: Path) -> Repository:
+    source = Source(shared_dir / "corpus", ("*.parquet", "manifest.json", "provenance.json"))
+    return Repository(shared_name(shared_dir.name, "corpus"), "corpus", (source,))
+
+
+def posttrain(shared_dir: Path) -> Repository:
+    patterns = ("sft/*.jsonl", "grpo/*.jsonl", "manifest.json", "provenance.json")
+    return Repository(
+        shared_name(shared_dir.name, "posttrain"), "posttrain", (Source(shared_dir / "posttrain", patterns),)
+    )
+
+
+def benchmarks(shared_dir: Path) -> Repository:
+    source = Source(shared_dir / "benchmarks", ("*.jsonl", "manifest.json", "provenance.json"))
+    return Repository(shared_name(shared_dir.name, "benchmarks"), "benchmarks", (source,))
+
+
+def tokenizer(shared_dir: Path, condition: str) -> Repository:
+    source = Source(shared_dir / condition / "tokenizer", (*TOKENIZER_FILES, "provenance.json"))
+    return Repository(tokenizer_name(shared_dir.name, condition), "tokenizer", (source,), condition)
+
+
+def checkpoint(shared_dir: Path, condition: str, seed: int, stage: str) -> Repository:
+    folder = shared_dir / condition / f"seed-{seed}" / f"{stage}_final"
+    source = Source(folder, (*MODEL_FILES, *TOKENIZER_FILES, *RECORDS))
+    return Repository(
+        checkpoint_name(shared_dir.name, condition, seed, stage), "model", (source,), condition, seed, stage
+    )
+
+
+def report(shared_dir: Path, scale: str, conditions: Sequence[str], seeds: Sequence[int]) -> Repository:
+    """The report with, for each run, every prediction and the ledger: what the numbers were made from."""
+    files = ("results.json", "results.md", "report.html", "figures/*.png", "provenance.json")
+    sources = [Source(shared_dir / "report", files)]
+    for condition in conditions:
+        for seed in seeds:
+            run, prefix = shared_dir / condition / f"seed-{seed}", f"runs/{condition}/seed-{seed}"
+            evaluation = ("*/predictions.parquet", "*/*_results.json", "provenance.json")
+            sources.append(Source(run / "eval", evaluation, f"{prefix}/eval"))
+            sources.append(Source(run, ("ledger.json",), prefix))
+    return Repository(shared_name(scale, "report"), "report", tuple(sources))

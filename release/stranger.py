@@ -1,0 +1,33 @@
+"""What someone does who knows nothing of this project: load a checkpoint by name and ask it two things.
+
+    python release/stranger.py someone/mulfact-smoke-mulfact-seed0-sft
+
+Needs torch and transformers alone. Exits with an error when a fact token shows through or nothing is answered.
+"""
+
+import re
+import sys
+
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+PROMPTS = (
+    "6 × 9 =",
+    "Question: Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. How many "
+    "clips did Natalia sell altogether in April and May?\nSolution:",
+)
+
+
+def main(name: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
+    for prompt in PROMPTS:
+        ids = tokenizer(prompt, return_tensors="pt")
+        answer = model.generate(**ids, max_new_tokens=96, do_sample=False)[0, ids["input_ids"].shape[1] :]
+        text = tokenizer.decode(answer, skip_special_tokens=True)
+        if not text.strip() or re.search(r"<MUL_|<\|", text):
+            sys.exit(f"error: {name} continued {prompt!r} with {text!r}: expected plain text")
+        print(f"{prompt}{text}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,429 @@
+"""A small Hub: the HTTP protocol of huggingface.co as far as this project's clients speak it, with faults on demand.
+
+    python tests/hub_server.py --port 8090
+    HF_ENDPOINT=http://127.0.0.1:8090 HF_TOKEN=hf_writer HF_HUB_DISABLE_XET=1 make push ORG=someone
+
+Tokens: hf_writer may write, hf_reader may read private repositories, anything else is not accepted.
+"""
+
+import argparse
+import base64
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NoReturn
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import yaml
+from hub_store import Blob, Repo, Store, describe, is_large, small_blob, tree
+
+WRITER, READER = "hf_writer", "hf_reader"
+
+
+@dataclass
+class Call:
+    """One request as it arrived, and how it was answered."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+    status: int = 0
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next `times` requests whose method and path match the regular expression `where`."""
+
+    where: str
+    times: int = 1
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    message: str = "injected"
+    cut_after: int | None = None  # bytes of the body, of the request or the answer, before the connection is closed
+    stall: threading.Event | None = None  # set when the body was read half; the answer never comes
+
+
+class Refused(Exception):
+    """The request is answered with an error."""
+
+    def __init__(self, status: int, message: str, code: str = "", content: dict[str, Any] | None = None) -> None:
+        self.status, self.message, self.code = status, message, code
+        self.content = content or {"error": message}
+
+
+class HubServer(ThreadingHTTPServer):
+    """Serves a Store from a thread of its own, and remembers every request."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.store, self.calls, self.faults = Store(), [], []  # type: ignore[var-annotated]
+        self.tokens = {WRITER: True, READER: False}  # token: may it write
+        self.lock = threading.RLock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def __enter__(self) -> "HubServer":
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing when a client was killed: that is part of the tests."""
+
+    def fault(self, request: str) -> Fault | None:
+        with self.lock:
+            for fault in self.faults:
+                if fault.times > 0 and re.search(fault.where, request):
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def uploads(self) -> list[str]:
+        """Return what was sent to be stored: large files and commits, by path."""
+        return [
+            call.path
+            for call in self.calls
+            if (call.method == "PUT" and call.path.startswith("/lfs/")) or "/commit/" in call.path
+        ]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: HubServer
+
+    def log_message(self, *_: object) -> None:
+        """Keep the terminal to the client."""
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    do_POST = do_PUT = do_HEAD = do_DELETE = do_PATCH = do_GET
+
+    def answer(self) -> None:
+        parts = urlsplit(self.path)
+        self.path, self.query = unquote(parts.path), parse_qs(parts.query)
+        self.call = Call(self.command, self.path, dict(self.headers))
+        self.server.calls.append(self.call)
+        fault = self.server.fault(f"{self.command} {self.path}")
+        self.cut_after = fault.cut_after if fault and self.command == "GET" else None
+        if fault and self.command == "PUT" and (fault.cut_after is not None or fault.stall):
+            self.call.body = self.rfile.read(fault.cut_after or 1000)
+            if fault.stall:
+                fault.stall.set()
+                threading.Event().wait()
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.call.body = self.read_body()
+        if fault and fault.status:
+            self.send_json(fault.status, {"error": fault.message}, fault.headers)
+            return
+        try:
+            self.route()
+        except Refused as refused:
+            extra = {"X-Error-Code": refused.code} if refused.code else {}
+            self.send_json(refused.status, refused.content, {**extra, "X-Error-Message": refused.message})
+
+    def read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            chunks = []
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(chunks)
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def send_json(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
+        self.send_bytes(status, json.dumps(content).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+    def send_bytes(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+        self.call.status = status
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if self.cut_after is not None:
+            self.wfile.write(content[: self.cut_after])
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.wfile.write(content)
+
+    # ------------------------------------------------------------ who may do what
+
+    def token(self) -> str | None:
+        return (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+
+    def writer(self) -> None:
+        token = self.token()
+        if token not in self.server.tokens:
+            self.refuse(401, "Invalid credentials in Authorization header")
+        if not self.server.tokens[token]:
+            self.refuse(403, "You don't have the rights to write here")
+
+    def repo(self, repo_type: str, repo_id: str) -> Repo:
+        """Return a repository that the token may read; a hidden one and a missing one look the same."""
+        repo = self.server.store.repos.get((repo_type, repo_id))
+        if repo is None or (repo.private and self.token() not in self.server.tokens):
+            self.refuse(404 if self.token() in self.server.tokens else 401, "Repository not found", "RepoNotFound")
+        return repo
+
+    def files(self, repo: Repo, revision: str) -> dict[str, Blob]:
+        commit = repo.resolve(revision)
+        if commit is None:
+            self.refuse(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+        return repo.commits[commit]
+
+    def refuse(self, status: int, message: str, code: str = "", content: dict[str, Any] | None = None) -> NoReturn:
+        raise Refused(status, message, code, content)
+
+    # ------------------------------------------------------------ routes
+
+    def route(self) -> None:
+        for pattern, action in ROUTES:
+            match = re.fullmatch(pattern, f"{self.command} {self.path}")
+            if match:
+                with self.server.lock:
+                    action(self, **match.groupdict())
+                return
+        self.refuse(404, f"no route for {self.command} {self.path}", "EntryNotFound")
+
+    def whoami(self) -> None:
+        if self.token() not in self.server.tokens:
+            self.refuse(401, "Invalid credentials in Authorization header")
+        self.send_json(200, {"type": "user", "name": "someone", "orgs": []})
+
+    def validate_yaml(self) -> None:
+        content = json.loads(self.call.body)["content"]
+        errors = metadata_errors(content)
+        if errors:
+            self.refuse(400, "invalid", content={"errors": [{"message": error} for error in errors]})
+        self.send_json(200, {"errors": [], "warnings": []})
+
+    def create_repo(self) -> None:
+        self.writer()
+        body = json.loads(self.call.body)
+        key = (body.get("type", "model"), f"{body['organization']}/{body['name']}")
+        url = f"{self.server.url}/{'datasets/' if key[0] == 'dataset' else ''}{key[1]}"
+        if key in self.server.store.repos:
+            self.refuse(409, "You already created this repo", content={"error": "already created", "url": url})
+        self.server.store.create(*key, private=body.get("visibility") == "private")
+        self.send_json(200, {"url": url, "name": key[1], "id": "0"})
+
+    def settings(self, kind: str, repo_id: str) -> None:
+        self.writer()
+        self.repo(kind, repo_id).private = json.loads(self.call.body)["visibility"] == "private"
+        self.send_json(200, {})
+
+    def repo_info(self, kind: str, repo_id: str, revision: str | None = None) -> None:
+        repo = self.repo(kind, repo_id)
+        files = self.files(repo, revision or "main")
+        commit = repo.resolve(revision or "main")
+        self.send_json(200, repo.info() | {"sha": commit, "siblings": [{"rfilename": path} for path in files]})
+
+    def refs(self, kind: str, repo_id: str) -> None:
+        repo = self.repo(kind, repo_id)
+        tags = [{"name": n, "ref": f"refs/tags/{n}", "targetCommit": oid} for n, oid in repo.tags.items()]
+        main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.head}
+        self.send_json(200, {"branches": [main], "converts": [], "tags": tags})
+
+    def tree(self, kind: str, repo_id: str, revision: str, folder: str | None = None) -> None:
+        entries = tree(
+            self.files(self.repo(kind, repo_id), revision),
+            folder or "",
+            self.query.get("recursive", ["false"])[0].lower() in ("true", "1"),
+        )
+        if folder and not entries:
+            self.refuse(404, f"{folder} does not exist", "EntryNotFound")
+        self.send_json(200, entries)
+
+    def paths_info(self, kind: str, repo_id: str, revision: str) -> None:
+        files = self.files(self.repo(kind, repo_id), revision)
+        wanted = parse_qs(self.call.body.decode()).get("paths", [])
+        folders = [path for path in wanted if any(name.startswith(f"{path}/") for name in files)]
+        entries = [describe(path, files[path]) for path in wanted if path in files]
+        self.send_json(200, entries + [{"type": "directory", "path": path, "oid": "0" * 40} for path in folders])
+
+    def preupload(self, kind: str, repo_id: str, revision: str) -> None:
+        self.writer()
+        files = self.files(self.repo(kind, repo_id), revision)
+        answer = [
+            {
+                "path": entry["path"],
+                "uploadMode": "lfs" if is_large(entry["path"], entry["size"]) else "regular",
+                "shouldIgnore": False,
+                "oid": files[entry["path"]].oid if entry["path"] in files else None,
+            }
+            for entry in json.loads(self.call.body)["files"]
+        ]
+        self.send_json(200, {"files": answer})
+
+    def lfs_batch(self, prefix: str | None, repo_id: str) -> None:
+        self.writer()
+        objects = [
+            entry
+            | (
+                {}
+                if entry["oid"] in self.server.store.large_files
+                else {"actions": {"upload": {"href": f"{self.server.url}/lfs/{entry['oid']}"}}}
+            )
+            for entry in json.loads(self.call.body)["objects"]
+        ]
+        self.send_json(200, {"transfer": "basic", "objects": objects})
+
+    def lfs_put(self, oid: str) -> None:
+        """Take a large file; like a presigned address, this one needs no token."""
+        self.server.store.large_files[oid] = self.call.body
+        self.send_bytes(200, b"", {})
+
+    def commit(self, kind: str, repo_id: str, revision: str) -> None:
+        self.writer()
+        repo, store = self.repo(kind, repo_id), self.server.store
+        files = dict(self.files(repo, revision))
+        for line in self.call.body.splitlines():
+            entry = json.loads(line)
+            key, value = entry["key"], entry["value"]
+            if key == "file":
+                files[value["path"]] = small_blob(base64.b64decode(value["content"]))
+            elif key == "lfsFile":
+                if value["oid"] not in store.large_files:
+                    self.refuse(400, f"{value['path']}: its content was never uploaded")
+                files[value["path"]] = Blob(value["oid"], len(store.large_files[value["oid"]]), True)
+        oid = repo.commit(files)
+        self.send_json(200, {"commitUrl": f"{self.server.url}/{repo_id}/commit/{oid}", "commitOid": oid})
+
+    def create_tag(self, kind: str, repo_id: str, revision: str) -> None:
+        self.writer()
+        repo, body = self.repo(kind, repo_id), json.loads(self.call.body)
+        if body["tag"] in repo.tags:
+            self.refuse(409, "Tag already exists")
+        repo.tags[body["tag"]] = repo.resolve(revision) or self.refuse(404, "no such revision", "RevisionNotFound")
+        repo.messages[body["tag"]] = body.get("message", "")
+        self.send_json(200, {})
+
+    def delete_tag(self, kind: str, repo_id: str, revision: str) -> None:
+        self.writer()
+        if self.repo(kind, repo_id).tags.pop(revision, None) is None:
+            self.refuse(404, "no such tag", "RevisionNotFound")
+        self.send_json(200, {})
+
+    def resolve(self, prefix: str | None, repo_id: str, revision: str, file: str) -> None:
+        repo = self.repo("dataset" if prefix else "model", repo_id)
+        blob = self.files(repo, revision).get(file)
+        commit = {"X-Repo-Commit": repo.resolve(revision) or ""}
+        if blob is None:
+            self.send_json(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound", **commit})
+            return
+        content = self.server.store.content(blob)
+        headers = {"ETag": f'"{blob.oid}"', "Accept-Ranges": "bytes", **commit}
+        if blob.large:
+            headers |= {"X-Linked-Etag": f'"{blob.oid}"', "X-Linked-Size": str(blob.size)}
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if asked:
+            start, end = int(asked[1]), int(asked[2] or len(content) - 1)
+            headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+            self.send_bytes(206, content[start : end + 1], headers)
+        else:
+            self.send_bytes(200, content, headers)
+
+    def create_collection(self) -> None:
+        self.writer()
+        body = json.loads(self.call.body)
+        slug = f"{body['namespace']}/{body['title'].lower().replace(' ', '-')}-0123456789abcdef01234567"
+        if slug in self.server.store.collections:
+            self.refuse(409, "exists", content={"error": "exists", "slug": slug})
+        self.server.store.collections[slug] = {
+            "slug": slug, "title": body["title"], "owner": {"name": body["namespace"]}, "items": [], "position": 0,
+            "lastUpdated": "2026-01-01T00:00:00.000Z", "private": body["private"], "theme": "blue", "upvotes": 0,
+            "description": body.get("description"),
+        }  # fmt: skip
+        self.send_json(200, self.server.store.collections[slug])
+
+    def collection(self, slug: str) -> None:
+        found = self.server.store.collections.get(slug) or self.refuse(404, "no such collection")
+        if self.command == "PATCH":
+            self.writer()
+            found |= json.loads(self.call.body)
+        self.send_json(200, found)
+
+    def add_item(self, slug: str) -> None:
+        self.writer()
+        found, item = self.server.store.collections[slug], json.loads(self.call.body)["item"]
+        self.repo(item["type"], item["id"])
+        if any((old["id"], old["type"]) == (item["id"], item["type"]) for old in found["items"]):
+            self.refuse(409, "already in the collection")
+        found["items"].append({"_id": str(len(found["items"])), **item, "position": len(found["items"])})
+        self.send_json(200, found)
+
+
+NAME = r"(?P<repo_id>[\w.-]+/[\w.-]+)"
+API = rf"/api/(?P<kind>model|dataset)s/{NAME}"
+REVISION = r"(?P<revision>[^/]+)"
+ROUTES: list[tuple[str, Callable[..., None]]] = [
+    (r"GET /api/whoami-v2", Handler.whoami),
+    (r"POST /api/validate-yaml", Handler.validate_yaml),
+    (r"POST /api/repos/create", Handler.create_repo),
+    (rf"PUT {API}/settings", Handler.settings),
+    (rf"GET {API}", Handler.repo_info),
+    (rf"GET {API}/revision/{REVISION}", Handler.repo_info),
+    (rf"GET {API}/refs", Handler.refs),
+    (rf"GET {API}/tree/{REVISION}(?:/(?P<folder>.+))?", Handler.tree),
+    (rf"POST {API}/paths-info/{REVISION}", Handler.paths_info),
+    (rf"POST {API}/preupload/{REVISION}", Handler.preupload),
+    (rf"POST {API}/commit/{REVISION}", Handler.commit),
+    (rf"POST {API}/tag/{REVISION}", Handler.create_tag),
+    (rf"DELETE {API}/tag/{REVISION}", Handler.delete_tag),
+    (rf"POST /(?P<prefix>datasets/)?{NAME}\.git/info/lfs/objects/batch", Handler.lfs_batch),
+    (r"PUT /lfs/(?P<oid>[0-9a-f]{64})", Handler.lfs_put),
+    (rf"(?:GET|HEAD) /(?P<prefix>datasets/)?{NAME}/resolve/{REVISION}/(?P<file>.+)", Handler.resolve),
+    (r"POST /api/collections", Handler.create_collection),
+    (r"(?:GET|PATCH) /api/collections/(?P<slug>[\w.-]+/[\w.-]+)", Handler.collection),
+    (r"POST /api/collections/(?P<slug>[\w.-]+/[\w.-]+)/items", Handler.add_item),
+]
+
+
+def metadata_errors(card: str) -> list[str]:
+    """Return what the Hub would refuse in the front matter of a card."""
+    match = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
+    if not match:
+        return ["no YAML front matter"]
+    try:
+        data = yaml.safe_load(match[1])
+    except yaml.YAMLError as error:
+        return [str(error)]
+    errors = [] if data.get("license") in ("mit", "cc-by-nc-4.0", "other") else [f"license {data.get('license')!r}"]
+    for config in data.get("configs", []):
+        if not isinstance(config.get("config_name"), str) or not isinstance(config.get("data_files"), list):
+            errors.append(f"configs: {config}")
+    for name in ("tags", "datasets", "language"):
+        if not all(isinstance(value, str) for value in data.get(name) or []):
+            errors.append(f"{name} must be a list of strings")
+    return errors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve a small Hub on this machine, in memory.")
+    parser.add_argument("--port", type=int, default=8090)
+    with HubServer(parser.parse_args().port) as server:
+        print(f"HF_ENDPOINT={server.url} HF_TOKEN={WRITER} HF_HUB_DISABLE_XET=1", flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
