@@ -120,9 +120,17 @@ $(EVERY_RUN:=/grpo_final/provenance.json): $(R)/%/grpo_final/provenance.json: \
 	trl grpo --config $< --accelerate_config $(ACCELERATE) --quiet $$resume
 	python modeling/posttrain.py finish --config $< --output_dir $(@D)
 
-$(EVERY_RUN:=/eval/provenance.json): $(R)/%/eval/provenance.json: \
-		$(R)/%/recipes/eval.yaml $(R)/%/grpo_final/provenance.json $(R)/benchmarks/provenance.json
+# One run by itself; the runs of an experiment together, in as many processes as JOBS: loading lighteval takes longer than
+# evaluating a small checkpoint. Runs that are evaluated already are left alone, and one that fails takes no other along.
+ifeq ($(MAKECMDGOALS),$(RUN)/eval/provenance.json)
+$(RUN)/eval/provenance.json: $(RUN)/recipes/eval.yaml $(RUN)/grpo_final/provenance.json $(R)/benchmarks/provenance.json
 	python evals/evaluate.py --config $<
+else
+RUNS_EACH := $(shell echo $$(( ($(words $(RUNS)) + $(JOBS) - 1) / $(JOBS) )))
+$(RUNS:=/eval/provenance.json) &: $(RUNS:=/recipes/eval.yaml) $(RUNS:=/grpo_final/provenance.json) $(R)/benchmarks/provenance.json
+	printf '%s\n' $(filter %/recipes/eval.yaml,$^) | xargs -n $(RUNS_EACH) -P $(JOBS) python evals/evaluate.py --config
+.PRECIOUS: $(RUNS:=/eval/provenance.json)
+endif
 
 $(EVERY_RUN:=/ledger.json): $(R)/%/ledger.json: $(R)/%/recipes/ledger.yaml $(R)/%/grpo_final/provenance.json
 	python evals/ledger.py --config $<
