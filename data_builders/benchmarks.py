@@ -6,14 +6,17 @@ python data_builders/benchmarks.py --config outputs/smoke/recipes/benchmarks.yam
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mulfact.data_builders import probes, word_problem_sets
 from mulfact.data_builders.gsm8k import format_prompt
 from mulfact.data_builders.items import Benchmark, Item, text_id
+from mulfact.data_builders.math_problems import math
 from mulfact.data_builders.problem_sources import load_problems, synthetic_problems
 from mulfact.data_builders.rows import write_jsonl
+from mulfact.data_builders.set_cards import describe_benchmarks
 from mulfact.data_builders.shown import shown_in
 from mulfact.data_builders.word_problems import Problem
 from mulfact.errors import UserError, command
@@ -35,6 +38,8 @@ class BenchmarksArguments:
     svamp: str | None = field(default=None, metadata={"help": "SVAMP.json or a Hub id; null leaves it out."})
     multiarith: str | None = field(default=None, metadata={"help": "MultiArith.json or a Hub id; null leaves it out."})
     asdiv: str | None = field(default=None, metadata={"help": "ASDiv.xml or a Hub id; null leaves it out."})
+    math: str | None = field(default=None, metadata={"help": "MATH: .jsonl, folder or Hub id; null leaves it out."})
+    math_levels: list[int] = field(default_factory=lambda: [1, 2, 3], metadata={"help": "Of MATH, 1 (easy) to 5."})
 
 
 @command
@@ -45,7 +50,9 @@ def main() -> None:
     with stage_output(arguments.output_dir, arguments, local_inputs(arguments)) as folder:
         for benchmark in benchmarks:
             write_jsonl(folder / f"{benchmark.name}.jsonl", (asdict(item) for item in benchmark.items))
-        write_json(folder / "manifest.json", {"benchmarks": {b.name: summary(b) for b in benchmarks}})
+        manifest = {"benchmarks": {b.name: summary(b) for b in benchmarks}}
+        write_json(folder / "manifest.json", manifest)
+        describe_benchmarks(folder, manifest)
     print(f"{arguments.output_dir}: " + ", ".join(f"{len(b.items)} {b.name}" for b in benchmarks))
 
 
@@ -96,6 +103,7 @@ def word_problems(arguments: BenchmarksArguments) -> list[Benchmark]:
         (arguments.svamp, word_problem_sets.svamp),
         (arguments.multiarith, word_problem_sets.multiarith),
         (arguments.asdiv, word_problem_sets.asdiv),
+        (arguments.math, partial(math, levels=arguments.math_levels)),
     )
     return [read(source) for source, read in readers if source is not None]
 
@@ -111,11 +119,12 @@ def check_ids(benchmarks: list[Benchmark]) -> None:
 
 
 def local_inputs(arguments: BenchmarksArguments) -> list[Path]:
-    """Return the files that the benchmarks were read from; a Hub id is not one."""
-    files = [Path(source) for source in (arguments.svamp, arguments.multiarith, arguments.asdiv) if source]
+    """Return the files and folders that the benchmarks were read from; a Hub id is not one."""
+    sources = (arguments.svamp, arguments.multiarith, arguments.asdiv, arguments.math)
+    files = [Path(source) for source in sources if source]
     if arguments.gsm8k is not None:
         files += [Path(arguments.gsm8k) / "train.jsonl", Path(arguments.gsm8k) / "test.jsonl"]
-    return [path for path in files if path.is_file()]
+    return [path for path in files if path.exists()]
 
 
 def summary(benchmark: Benchmark) -> dict[str, Any]:

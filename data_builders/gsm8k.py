@@ -18,6 +18,7 @@ from typing import Any
 from mulfact.data_builders.overlap import Guard, check_overlap
 from mulfact.data_builders.problem_sources import load_extra_set, load_problems, synthetic_problems
 from mulfact.data_builders.rows import read_jsonl, write_jsonl
+from mulfact.data_builders.set_cards import describe_posttrain
 from mulfact.data_builders.word_problems import Problem
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
@@ -172,6 +173,7 @@ def main() -> None:
         for name, content in rows.items():
             write_jsonl(folder / f"{name}.jsonl", content)
         write_json(folder / "manifest.json", report)
+        describe_posttrain(folder, report)
     print(f"{arguments.output_dir}: " + ", ".join(f"{len(content)} {name}" for name, content in rows.items()))
 
 

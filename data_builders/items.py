@@ -10,7 +10,7 @@ from hashlib import sha256
 
 BENCHMARKS = (
     "gsm8k_direct", "gsm8k_cot", "table_9", "table_20", "digits_2x1", "digits_2x2", "mixed",
-    "svamp", "multiarith", "asdiv",
+    "svamp", "multiarith", "asdiv", "math",
 )  # fmt: skip
 
 

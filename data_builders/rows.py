@@ -58,6 +58,15 @@ def read_hub(name: str, config: str | None = None, split: str | None = None) -> 
         return list(loaded) if split is not None else [row for part in sorted(loaded) for row in loaded[part]]
 
 
+def read_hub_configs(name: str, split: str) -> list[dict[str, Any]]:
+    """Return the rows of one split of a data set on the Hub, its configurations one behind the other."""
+    import datasets
+
+    with hub_errors(name):
+        configs = datasets.get_dataset_config_names(name)
+    return [row for config in configs for row in read_hub(name, config, split)]
+
+
 def stream_hub(name: str, split: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of one split of a data set on the Hub as they arrive. Raises UserError when it cannot be had."""
     import datasets

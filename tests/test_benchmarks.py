@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from hashlib import sha256
 
+import datasets
 import pytest
 import yaml
 
@@ -56,8 +58,11 @@ def test_without_any_data(run):
     assert all(map(problem_is_held_out, questions))
 
 
-def test_with_everything(run, data_dir, real_data):
+def test_with_everything(run, data_dir, real_data, tmp_path):
+    problem = {"problem": "What is $6 \\cdot 9$?", "level": "Level 1", "solution": "It is $\\boxed{54}$."}
+    (tmp_path / "math.jsonl").write_text(json.dumps(problem) + "\n")
     manifest, rows = run(
+        math=str(tmp_path / "math.jsonl"),
         gsm8k=str(data_dir / "gsm8k"),
         svamp=str(data_dir / "svamp" / "SVAMP.json"),
         multiarith=str(data_dir / "multiarith" / "MultiArith.json"),
@@ -73,7 +78,22 @@ def test_with_everything(run, data_dir, real_data):
             "svamp": 1000,
             "multiarith": 600,
             "asdiv": 2084,
+            "math": 1,
         }
+
+
+def test_the_folder_is_a_data_set_with_a_card(run, tmp_path):
+    _, rows = run(synthetic_problems=10)
+    folder, cache = str(tmp_path / "out"), str(tmp_path / "cache")
+    assert datasets.get_dataset_config_names(folder) == list(rows)
+    for name in ("gsm8k_cot", "table_9"):
+        loaded = datasets.load_dataset(folder, name, split="test", cache_dir=cache)
+        assert loaded["prompt"] == [row["prompt"] for row in rows[name]]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.startswith("---\n")
+    assert "| table_9 | arithmetic | 243 | all 81 products of 1-9" in card
+    assert sha256((tmp_path / "out" / "table_9.jsonl").read_bytes()).hexdigest() in card
+    assert "| generated | mit |" in card
 
 
 def test_the_same_settings_give_the_same_bytes(run):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import datasets
 import pytest
 import yaml
 
@@ -72,7 +73,7 @@ def test_rows_of_the_generator(run, bench, capsys):
     assert [len(rows_of(folder, name)) for name in ("grpo/train", "grpo/validation")] == [270, 30]
     assert (len(train), len(validation)) == (270 + 100, 20)
     assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == sorted(
-        ["train.jsonl", "validation.jsonl"] * 2 + ["manifest.json", "provenance.json"]
+        ["train.jsonl", "validation.jsonl"] * 2 + ["README.md", "manifest.json", "provenance.json"]
     )
     for row in train:
         assert set(row) == {"prompt", "completion"}
@@ -146,6 +147,20 @@ def test_load_dataset_reads_both_folders(run, bench, tmp_path):
     grpo = load_dataset(str(folder / "grpo"), cache_dir=str(tmp_path / "cache"))
     assert sft["train"].column_names == ["prompt", "completion"]
     assert grpo["validation"].column_names == ["prompt", "answer"]
+
+
+def test_the_folder_is_a_data_set_with_a_card(run, bench, tmp_path):
+    folder = run(gsm8k, **small(bench, development_prompts=0))
+    cache = str(tmp_path / "cache")
+    sft = datasets.load_dataset(str(folder), "sft", cache_dir=cache)
+    assert {split: len(rows) for split, rows in sft.items()} == {
+        split: len(rows_of(folder, f"sft/{split}")) for split in ("train", "validation")
+    }
+    grpo = datasets.load_dataset(str(folder), "grpo", cache_dir=cache)
+    assert list(grpo) == ["train"]  # an empty split is none
+    card = (folder / "README.md").read_text()
+    assert f"| sft | train | {len(sft['train'])} |" in card
+    assert "| synthetic | mit |" in card
 
 
 def test_arithmetic_rows_ask_each_fact_and_phrasing_about_equally_often():
