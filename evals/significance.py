@@ -19,6 +19,13 @@ from statsmodels.stats.multitest import multipletests
 Matrix = NDArray[np.float64]
 POWER = 0.8
 
+# Two small-sample corrections. With three seeds the variance between them comes out as zero too often, and
+# Satterthwaite's degrees of freedom, taken from estimates, come out too high: uncorrected the 95% interval covers as
+# little as 92.3%. These two numbers are the smallest changes that keep its coverage between 93% and 97%, from no
+# variance between seeds to five times the items' noise; tests/test_significance.py computes it.
+SEED_SQUARE_FACTOR = {3: 1.08}  # on the mean square between seeds, by the number of seeds; 1 for others
+SATTERTHWAITE_SHARE = 0.8  # how much of what Satterthwaite adds to seeds - 1 is believed
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -61,7 +68,7 @@ def variance_components(matrix: Matrix) -> Components:
     item_variance = item_square / (seeds * items)
     if seeds == 1:
         return Components(1, items, item_variance, item_variance, 0.0, item_freedom)
-    seed_square = items * float(np.sum((by_seed - grand) ** 2)) / (seeds - 1)
+    seed_square = items * float(np.sum((by_seed - grand) ** 2)) / (seeds - 1) * SEED_SQUARE_FACTOR.get(seeds, 1.0)
     residual = matrix - by_seed[:, None] - by_item[None, :] + grand
     residual_freedom = (seeds - 1) * item_freedom
     residual_square = float(np.sum(residual**2)) / residual_freedom
@@ -72,7 +79,13 @@ def variance_components(matrix: Matrix) -> Components:
         seed_square + item_square - residual_square
     ) ** 2
     seed_variance = (seed_square - residual_square) / items
-    return Components(seeds, items, item_variance, residual_variance, seed_variance, max(1.0 / spread, 1.0))
+    freedom = cautious_freedom(1.0 / spread, seeds)
+    return Components(seeds, items, item_variance, residual_variance, seed_variance, float(freedom))
+
+
+def cautious_freedom(satterthwaite: ArrayLike, seeds: int) -> Matrix:
+    """Return the degrees of freedom that are used, from Satterthwaite's."""
+    return np.maximum(seeds - 1 + SATTERTHWAITE_SHARE * (np.asarray(satterthwaite) - (seeds - 1)), 1.0)
 
 
 def hierarchical_bootstrap(matrix: ArrayLike, samples: int, level: float, generator: np.random.Generator) -> Estimate:
@@ -132,20 +145,31 @@ def detectable_effect(components: Components, alpha: float = 0.05, power: float 
         return unseen_rate(components.items, alpha)
     if seeds == 1:
         return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) * error
-    residual = components.residual_variance
     quantiles = (np.arange(2000) + 0.5) / 2000
-    ratio = stats.chi2.ppf(quantiles, seeds - 1) / (seeds - 1)
-    seed_square = (components.seed_variance / seeds + residual) * ratio
-    excess = np.maximum(seed_square - residual, 0.0)
-    variance = components.item_variance + excess
-    freedom = np.where(excess > 0, np.maximum(variance**2 / (seed_square**2 / (seeds - 1)), 1.0), np.inf)
-    half_width = stats.t.ppf(1 - alpha / 2, np.minimum(freedom, 1e9)) * np.sqrt(variance)
+    seed_square = (components.seed_variance / seeds + components.residual_variance) * (
+        stats.chi2.ppf(quantiles, seeds - 1) / (seeds - 1)
+    )
+    half = half_widths(components, seed_square, 1 - alpha)
 
     def missing_power(effect: float) -> float:
-        found = stats.norm.sf((half_width - effect) / error) + stats.norm.cdf((-half_width - effect) / error)
+        found = stats.norm.sf((half - effect) / error) + stats.norm.cdf((-half - effect) / error)
         return float(found.mean()) - power
 
     return float(optimize.brentq(missing_power, 0.0, 100.0 * error))
+
+
+def half_widths(components: Components, seed_square: Matrix, level: float) -> Matrix:
+    """Return half the width of the interval for each observed variance of the seeds' means, divided by the seeds.
+
+    `components` are the true ones, of several seeds; many items are assumed.
+    """
+    seeds = components.seeds
+    seed_square = seed_square * SEED_SQUARE_FACTOR.get(seeds, 1.0)
+    excess = np.maximum(seed_square - components.residual_variance, 0.0)
+    variance = components.item_variance + excess
+    freedom = cautious_freedom(variance**2 / (seed_square**2 / (seeds - 1)), seeds)
+    freedom = np.where(excess > 0, np.minimum(freedom, 1e9), 1e9)
+    return stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
 
 
 def planned_effect(
