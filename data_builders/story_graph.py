@@ -17,7 +17,8 @@ from operator import itemgetter
 from typing import Any
 
 from mulfact.data_builders.held_out import ALWAYS_TRAINED, pair_is_held_out
-from mulfact.data_builders.story_words import FRACTIONS, NUMBER_WORDS, PERCENTAGES
+from mulfact.data_builders.story_words import FRACTIONS, PERCENTAGES
+from mulfact.tokenizers.numerals import UNITS
 
 # The words and values of the problem being told, by placeholder name; a constant of a graph stands for itself.
 Scene = dict[Any, Any]
@@ -217,5 +218,5 @@ def add_phrases(template: Template, scene: Scene) -> None:
 
 def numbers_in_words(template: Template, scene: Scene) -> Scene:
     """Return the scene with the given numbers up to twelve in words, for a sentence such as "six bags"."""
-    small = {name: NUMBER_WORDS[scene[name]] for name in template.given if scene[name] <= 12}
+    small = {name: UNITS[scene[name]] for name in template.given if scene[name] <= 12}
     return {**scene, **small}

@@ -1,5 +1,9 @@
 """The words of the word problems, a few hundred, so that a small BPE covers them."""
 
+from functools import lru_cache
+
+from mulfact.tokenizers.numerals import CHINESE_DIGITS, chinese_numerals, number_words
+
 _SHE = """
     Ann Mia Eva Lily Rosa Nina Julia Sara Amy Ella Grace Maria Lucy Emma Zoe Kate Ruth Clara Nora Alice Betty Lena Priya
     Mei Fatima Aisha Olga Carmen Ines Wendy Tina Helen Jane Laura Diana Sofia Hannah Vera Leila Paula Susan Yuki Martha
@@ -41,42 +45,17 @@ for _containers, _nouns in _OBJECTS.items():
 
 TIMES = ("Then", "Later", "After that,", "The next day,", "A day later,", "Soon after,", "A week later,", "Next,")
 
-_TO_TWENTY = """
-    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen twenty
-"""
-NUMBER_WORDS = _TO_TWENTY.split()
-_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_CHINESE_DIGITS = "零一二三四五六七八九"
 FRACTIONS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 10: "a tenth"}
 PERCENTAGES = {2: "50%", 4: "25%", 5: "20%", 10: "10%"}
 
 
+@lru_cache(maxsize=1000)
 def number_in_words(n: int) -> str:
     """Return 0 <= n < 1000 in English: 54 is fifty-four, 120 one hundred and twenty."""
-    if n <= 20:
-        return NUMBER_WORDS[n]
-    if n < 100:
-        return _TENS[n // 10] + (f"-{NUMBER_WORDS[n % 10]}" if n % 10 else "")
-    rest = f" and {number_in_words(n % 100)}" if n % 100 else ""
-    return f"{NUMBER_WORDS[n // 100]} hundred{rest}"
+    return number_words(n)[0]
 
 
+@lru_cache(maxsize=1000)
 def number_in_chinese(n: int) -> str:
     """Return 0 <= n < 1000 in Chinese: 54 is 五十四, 12 is 十二, 105 is 一百零五."""
-    if n < 10:
-        return _CHINESE_DIGITS[n]
-    if n < 20:
-        return "十" + (_CHINESE_DIGITS[n % 10] if n % 10 else "")
-    if n < 100:
-        return _CHINESE_DIGITS[n // 10] + number_in_chinese(10 + n % 10)
-    rest = n % 100
-    if not rest:
-        tail = ""
-    elif rest < 10:
-        tail = "零" + _CHINESE_DIGITS[rest]
-    elif rest < 20:
-        tail = "一" + number_in_chinese(rest)
-    else:
-        tail = number_in_chinese(rest)
-    return _CHINESE_DIGITS[n // 100] + "百" + tail
+    return chinese_numerals(n)[0] if n else CHINESE_DIGITS[0]

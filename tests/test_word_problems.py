@@ -9,7 +9,6 @@ import pytest
 
 from mulfact.data_builders.held_out import pair_is_held_out, problem_is_held_out
 from mulfact.data_builders.story_graph import Operands, Template
-from mulfact.data_builders.story_words import NUMBER_WORDS
 from mulfact.data_builders.word_problems import (
     DEFAULT_MIX,
     STORIES,
@@ -21,6 +20,7 @@ from mulfact.data_builders.word_problems import (
     problems,
 )
 from mulfact.errors import UserError
+from mulfact.tokenizers.numerals import UNITS
 
 ANNOTATION = re.compile(r"<<([^>]*)=([^>=]*)>>")
 SETTINGS = [
@@ -74,7 +74,7 @@ def test_the_question_gives_every_number_that_the_solution_does_not_compute(sett
         known: set[str] = set()
         for expression, value in ANNOTATION.findall(problem.solution):
             for number in re.findall(r"\d+", expression):
-                word = NUMBER_WORDS[int(number)] if int(number) <= 12 else number
+                word = UNITS[int(number)] if int(number) <= 12 else number
                 given = {number, word, *said.get(number, "").split()} & question
                 assert given or number in known or number in constants, (number, problem)
             known.add(value)
