@@ -11,6 +11,8 @@ OVERRIDES  ?=
 GSM8K      ?=
 # Runs of an experiment side by side, each on so many threads: two tiny models train faster on a core each.
 JOBS       ?= 2
+# Dollars for an hour of one device: shows what an experiment has cost and will cost.
+PRICE      ?=
 export OMP_NUM_THREADS ?= 1
 ACCELERATE ?= accelerate_configs/$(if $(filter smoke,$(SCALE)),cpu,gpu).yaml
 PYTHON     ?= python3
@@ -50,7 +52,9 @@ smoke: ## the whole road for two arms on two CPU cores, no network: about twelve
 
 experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, then the report (GSM8K=<folder or Hub id>)
 	@$(COMPOSE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment
-	@$(SUBMAKE) -j $(JOBS) $(R)/report/provenance.json
+	@python -m mulfact.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
+		$(if $(PRICE),--price $(PRICE))
+	@$(SUBMAKE) $(R)/report/provenance.json
 	@echo "The report: $(R)/report/report.html (also results.md, results.json)"
 
 compare: experiment ## compare the runs of CONDITIONS and SEEDS (runs what is missing first)
@@ -83,6 +87,15 @@ ledger: $(INSTALLED) ## the compute of the run CONDITION, SEED, by stage
 RUNS := $(foreach condition,$(CONDITIONS),$(foreach seed,$(SEEDS),$(R)/$(condition)/seed-$(seed)))
 EVERY_RUN := $(sort $(RUNS) $(RUN))
 EVERY_ARM := $(sort $(CONDITIONS:%=$(R)/%) $(R)/$(CONDITION))
+
+# What mulfact/grid.py runs, with LOGGED=1: then what a stage prints goes to logs/<stage>.log beside recipes/<stage>.yaml.
+every_run: $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json)
+
+ifdef LOGGED
+LOG = $(subst /recipes/,/logs/,$(<:.yaml=.log))
+SHELL := /bin/bash
+.SHELLFLAGS = -c $(if $<,'mkdir -p $(dir $(LOG)) && exec $$BASH -c "$$1" >> $(LOG) 2>&1' stage)
+endif
 
 $(R)/corpus/provenance.json: $(R)/recipes/corpus.yaml $(R)/benchmarks/provenance.json
 	python data_builders/corpus.py --config $<
@@ -180,5 +193,5 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment compare corpus base_tokenizer posttrain benchmarks tokenizer tokens pretrain sft grpo eval \
-	ledger push pull stranger test quality audit clean
+.PHONY: help smoke experiment compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens pretrain \
+	sft grpo eval ledger push pull stranger test quality audit clean

@@ -1,0 +1,189 @@
+"""The grid's driver around the real Makefile, whose commands are replaced by stubs that write what a stage writes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mulfact.cells import Cell, Log, cells_in, cells_of
+from mulfact.grid import make_variables, repeat_command
+from mulfact.grid_state import Grid
+
+# Stands for a stage's command: takes SLOW seconds, fails for the recipes that FAIL names, else writes the product.
+STUB = """#!{python}
+import json, os, pathlib, sys, time
+recipes = [pathlib.Path(word) for word in sys.argv if word.endswith(".yaml") and "/recipes/" in word]
+if "posttrain.py" in " ".join(sys.argv) and "prepare" in sys.argv:
+    sys.exit()
+print("seen by", *sys.argv[1:3], flush=True)
+time.sleep(float(os.environ.get("SLOW", 0)))
+if any(str(recipe).endswith(name) for recipe in recipes for name in os.environ.get("FAIL", "-").split()):
+    sys.exit("error: out of luck")
+for recipe in recipes:
+    level, stage = recipe.parent.parent, recipe.stem.replace("compare", "report")
+    product = level / (stage + "_final" if stage in ("pretrain", "sft", "grpo") else stage) / "provenance.json"
+    product = level / "ledger.json" if stage == "ledger" else product
+    product.parent.mkdir(exist_ok=True)
+    product.write_text(json.dumps({{"seconds": 3.0, "stage": stage}}))
+"""
+
+
+class Workshop:
+    """A copy of the Makefile's surroundings with stubs in front of the path."""
+
+    def __init__(self, repository: Path, folder: Path) -> None:
+        self.folder, self.bin = folder, folder / "bin"
+        self.bin.mkdir()
+        for name in ("Makefile", "setup.cfg", "pyproject.toml"):
+            shutil.copy2(repository / name, folder / name)
+        (folder / "recipes").symlink_to(repository / "recipes")
+        stub = STUB.format(python=sys.executable)
+        for name in ("accelerate", "trl", "stub"):
+            (self.bin / name).write_text(stub)
+            (self.bin / name).chmod(0o755)
+        # Our own modules run as they are, stages by the stub.
+        python = f'#!/bin/sh\nif [ "$1" = -m ]; then exec {sys.executable} "$@"; else exec {self.bin}/stub "$@"; fi\n'
+        (self.bin / "python").write_text(python)
+        (self.bin / "python").chmod(0o755)
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        return os.environ | {"PATH": f"{self.bin}:{os.environ['PATH']}", **variables}
+
+    def command(self, *settings: str) -> list[str]:
+        return ["make", "experiment", "VENV=", *settings]
+
+    def make(self, *settings: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*settings),
+            cwd=self.folder,
+            env=self.environment(**variables),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def workshop(repository: Path, tmp_path: Path) -> Workshop:
+    return Workshop(repository, tmp_path)
+
+
+def test_a_whole_grid_runs_once_and_logs_each_stage(workshop: Workshop) -> None:
+    first = workshop.make("SEEDS=0 1", "OVERRIDES=pretrain.max_steps=7", "PRICE=2.5")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "28 of 28 cells done" in first.stdout
+    assert "$0.0" in first.stdout
+    assert first.stdout.count("accelerate launch") == first.stdout.count("trl grpo") == 4
+    assert "seen by" not in first.stdout.replace("seen by evals/compare.py", "")  # it is in the logs
+    log = workshop.folder / "outputs/smoke/mulfact/seed-1/logs/pretrain.log"
+    assert log.read_text().startswith("seen by launch")
+    assert "max_steps: 7" in (workshop.folder / "outputs/smoke/mulfact/seed-1/recipes/pretrain.yaml").read_text()
+
+    second = workshop.make("SEEDS=0 1", "OVERRIDES=pretrain.max_steps=7")
+    assert second.returncode == 0
+    assert "28 of 28 cells done" in second.stdout
+    assert "python" not in second.stdout
+
+
+def test_a_failed_cell_stops_no_other_and_is_told_with_its_command(workshop: Workshop) -> None:
+    settings = ("SEEDS=0 1", 'OVERRIDES=pretrain.max_steps=7 "corpus.allow_overlap=[svamp]"')
+    result = workshop.make(*settings, FAIL="mulfact/seed-1/recipes/sft.yaml")
+    assert result.returncode != 0
+    told = result.stderr
+    assert "failed: mulfact/seed-1 sft (Error 1)" in told
+    assert "log: outputs/smoke/mulfact/seed-1/logs/sft.log" in told
+    assert "error: out of luck" in told
+    assert "not reached: mulfact/seed-1 grpo, mulfact/seed-1 eval, mulfact/seed-1 ledger" in told
+    for run in ("baseline/seed-0", "baseline/seed-1", "mulfact/seed-0"):
+        assert (workshop.folder / "outputs/smoke" / run / "eval/provenance.json").is_file()
+    repeat = next(line.strip().removeprefix("repeat: ") for line in told.splitlines() if "repeat: " in line)
+    assert (
+        subprocess.run(repeat, shell=True, cwd=workshop.folder, env=workshop.environment(), check=False).returncode == 0
+    )
+    assert (workshop.folder / "outputs/smoke/mulfact/seed-1/sft_final/provenance.json").is_file()
+    again = workshop.make(*settings)
+    assert again.returncode == 0
+    assert "pretrain.py" not in again.stdout
+    assert again.stdout.count("trl grpo") == 1
+
+
+def test_one_job_shows_what_it_prints(workshop: Workshop) -> None:
+    result = workshop.make("CONDITIONS=baseline", "JOBS=1")
+    assert result.returncode == 0, result.stderr
+    assert "seen by launch --quiet" in result.stdout
+
+
+def test_a_signal_stops_everything_that_runs(workshop: Workshop) -> None:
+    assert workshop.make("CONDITIONS=baseline", FAIL="benchmarks.yaml").returncode != 0  # composes the recipes
+    command = ["-m", "mulfact.grid", "--folder", "outputs/smoke", "--conditions", "baseline", "--seeds", "0"]
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=workshop.folder, env=workshop.environment(SLOW="60"), stdout=subprocess.DEVNULL
+    )
+    log = workshop.folder / "outputs/smoke/logs/benchmarks.log"
+    deadline = time.time() + 20
+    while log.read_text().count("seen by") < 2 and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert not (workshop.folder / "outputs/smoke/benchmarks/provenance.json").exists()
+
+
+def test_progress_is_read_from_pretraining_and_from_trl(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("mulfact/seed-0  step 3/9  loss 9.9  bits/byte 3.9  ETA 9:59\n")
+    log = Log(path)  # what an earlier run printed is not this one's progress
+    assert log.read() == []
+    assert log.progress is None
+    with path.open("a") as file:
+        file.write("a/seed-0  step  10/960  loss 6.4602  bits/byte 3.939  4,455 tok/s  ETA 1:02:08\n")
+    assert len(log.read()) == 1
+    assert log.progress is not None
+    assert (log.progress.step, log.progress.steps, log.progress.seconds_left) == (10, 960, 3728)
+    assert log.progress.text == "loss 6.4602  bits/byte 3.939  4,455 tok/s  ETA 1:02:08"
+    with path.open("a") as file:
+        file.write(
+            "\rLoading weights: 100%|███| 28/28 [00:00<00:00, 8.2it/s]\n"
+            "\r 25%|██▌  | 1/4 [00:02<00:06,  2.22s/it]\r   \r"
+        )
+        file.write(
+            "{'loss': '5.136', 'entropy': '5.9', 'reward': '0.25'}\n\r 50%|█████     | 2/4 [00:03<00:03,  1.66s/it]"
+        )
+    log.read()
+    assert (log.progress.step, log.progress.steps, log.progress.seconds_left) == (2, 4, 3)
+    assert log.progress.text == "loss 5.136  reward 0.25  1.66s/it  ETA 00:03"
+    assert log.lines[-1].startswith("{'loss'")
+
+
+def test_cells_of_a_command_line() -> None:
+    folder = Path("outputs/smoke")
+    line = 'resume="$(python x.py --config outputs/smoke/a/seed-0/recipes/sft.yaml)" && \\'
+    assert cells_in(line, folder) == [Cell("a/seed-0", "sft")]
+    line = "printf '%s\\n' outputs/smoke/a/seed-0/recipes/eval.yaml outputs/smoke/b/seed-1/recipes/eval.yaml | xargs"
+    assert cells_in(line, folder) == [Cell("a/seed-0", "eval"), Cell("b/seed-1", "eval")]
+    assert cells_in("python corpus.py --config outputs/smoke/recipes/corpus.yaml", folder) == [Cell("", "corpus")]
+    assert len(cells_of(["a", "b"], [0, 1, 2])) == 4 + 2 * 2 + 6 * 5
+
+
+def test_time_left_is_the_mean_of_what_ran_and_names_what_never_did(tmp_path: Path) -> None:
+    grid = Grid(tmp_path, [Cell("a/seed-0", "sft"), Cell("a/seed-1", "sft"), Cell("a/seed-0", "grpo")], 1, None)
+    (tmp_path / "a/seed-0/sft_final").mkdir(parents=True)
+    (tmp_path / "a/seed-0/sft_final/provenance.json").write_text(json.dumps({"seconds": 90}))
+    grid.expect("\n".join(f"{tmp_path}/a/{cell}.yaml" for cell in ("seed-1/recipes/sft", "seed-0/recipes/grpo")))
+    assert grid.seconds_left() == (90, ["grpo"])
+    assert "about 1:30 left and grpo" in grid.summary()
+
+
+def test_make_variables_are_read_as_make_passes_them() -> None:
+    flags = r" -j2 -- SCALE=smoke OVERRIDES=a.b=1\ 'c.d={x:\ $$y}' CONDITIONS=a\ b"
+    variables = make_variables(flags)
+    assert variables == {"SCALE": "smoke", "OVERRIDES": "a.b=1 'c.d={x: $y}'", "CONDITIONS": "a b"}
+    settings = [f"{name}={value}" for name, value in variables.items()]
+    assert repeat_command(Cell("a/seed-3", "sft"), settings) == (
+        "make sft CONDITION=a SEED=3 SCALE=smoke 'OVERRIDES=a.b=1 '\"'\"'c.d={x: $y}'\"'\"''"
+    )
