@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mulfact.data_builders.blocks import open_source
 from mulfact.data_builders.card import write_card
 from mulfact.data_builders.corpus_build import SPLITS, CorpusBuild
 from mulfact.data_builders.prepare import FACTS
 from mulfact.data_builders.readers import pin_revision
 from mulfact.data_builders.sources import SourceSettings, from_mapping
+from mulfact.data_builders.synthetic import SyntheticSettings, diversity
+from mulfact.data_builders.word_problems import TEMPLATES
 from mulfact.data_builders.work_folder import WorkFolder
 from mulfact.data_builders.workers import Workers
 from mulfact.errors import UserError, command
@@ -25,6 +28,7 @@ from mulfact.provenance import input_hash, stage_output, write_json
 from mulfact.recipe import parse
 
 COUNTED = ("skipped", "repeated", "duplicates", "overlapping")
+SAMPLE_BYTES = 2_000_000
 SPLIT_RULE = "validation when BLAKE2b-64 of the UTF-8 text, as a big-endian fraction of 2**64, is below the fraction"
 
 
@@ -176,8 +180,18 @@ def manifest(build: CorpusBuild) -> dict[str, Any]:
             }
             for source in build.sources
         },
+        "generator": generator_report(build),
         "overlap": build.overlap.report() if build.overlap is not None else None,
     }
+
+
+def generator_report(build: CorpusBuild) -> dict[str, Any] | None:
+    """Return how varied the synthetic text is, from its first SAMPLE_BYTES; None when the corpus has none."""
+    if not (generated := [source for source in build.sources if source.generated]):
+        return None
+    settings = from_mapping(SyntheticSettings, build.arguments.synthetic, "corpus.synthetic")
+    block = next(open_source(generated[0], settings, build.arguments.seed, SAMPLE_BYTES, None))
+    return {"templates": len(TEMPLATES), "sample": diversity(block.texts())}
 
 
 if __name__ == "__main__":

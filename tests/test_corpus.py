@@ -18,10 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from product_reader import expressions_in, products_in
 
-from mulfact.data_builders import corpus
+from mulfact.data_builders import benchmarks, corpus
 from mulfact.data_builders.corpus_build import CorpusBuild
+from mulfact.data_builders.gsm8k import question_of
+from mulfact.data_builders.held_out import pair_is_held_out
 from mulfact.data_builders.prepare import FACTS, hash64
+from mulfact.data_builders.rows import read_jsonl
 from mulfact.tokenizers.rewrite import reference_rewriter
 
 Build = Callable[..., Path]
@@ -304,6 +308,43 @@ def test_overlap_with_a_benchmark_is_refused_dropped_or_allowed(build: Build, tm
     assert manifest["sources"]["a"]["overlapping"] == 1
     assert manifest["overlap"]["benchmarks"]["gsm8k_cot"]["overlapping_texts"] == 1
     assert not any(item in row["text"] for row in documents(dropped, "train"))
+
+
+def test_a_whole_build_shows_nothing_of_the_probes(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"output_dir": str(tmp_path / "benchmarks"), "probe_items": 200, "synthetic_problems": 200}
+    (tmp_path / "benchmarks.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.setattr(sys, "argv", ["benchmarks.py", "--config", str(tmp_path / "benchmarks.yaml")])
+    benchmarks.main()
+    synthetic = {"max_steps": 4, "max_operand": 50, "max_digits": 2, "largest_table": 20}
+    sources = [{"name": "synthetic", "weight": 1.0}]
+    changes = {"target_bytes": 2_000_000, "shard_bytes": 500_000, "validation_fraction": 0.05, "min_fact_count": 20}
+    folder = build(sources=sources, synthetic=synthetic, benchmarks=settings["output_dir"], overlap="drop", **changes)
+    texts = [row["text"] for split in ("train", "validation") for row in documents(folder, split)]
+    products = set().union(*map(products_in, texts))
+    expressions = set().union(*map(expressions_in, texts))
+    assert len(products) > 3000  # or the reader has gone blind
+    assert len(expressions) > 1000
+    assert [pair for pair in products if pair_is_held_out(*pair)] == []
+
+    def items(name: str) -> list[dict[str, Any]]:
+        return [row for _, row in read_jsonl(tmp_path / "benchmarks" / f"{name}.jsonl")]
+
+    for row in items("digits_2x1") + items("digits_2x2"):
+        left, right = row["operands"]
+        assert not {(left, right), (right, left)} & products
+    asked = {row["id"].removeprefix("mixed-") for row in items("mixed")}
+    assert len(asked) == 200
+    assert not asked & expressions
+    together = "\n\n".join(texts)
+    for row in items("gsm8k_cot"):
+        assert question_of(row["prompt"]) not in together
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["duplicates"]["fraction"] < 0.01
+    assert manifest["generator"]["templates"] >= 60
+    assert manifest["generator"]["sample"]["duplicates"] < 0.01
+    assert manifest["generator"]["sample"]["distinct_ngrams"]["4"] > 10_000
 
 
 @pytest.mark.parametrize(
