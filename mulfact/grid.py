@@ -38,9 +38,8 @@ EXIT_STATUS = 128 + signal.SIGTERM
 def run(grid: Grid, settings: Sequence[str], view: View) -> None:
     """Run every cell that is to do, also those that only others' failures held up.
 
-    `settings` are make's variables, NAME=value. Raises UserError when make cannot tell what is to do.
+    `settings` are make's variables, NAME=value.
     """
-    expect(grid, settings)
     try:
         drive(grid, settings, view)
         # All runs are evaluated by one command, which needs all of them; when some failed, the others go without them.
@@ -181,6 +180,7 @@ def main() -> None:
     recipe = Cell(f"{options.conditions[0]}/seed-{options.seeds[0]}", "pretrain").recipe(options.folder)
     price = None if options.price is None else options.price * load_yaml(recipe)["num_processes"]
     grid = Grid(options.folder, cells_of(options.conditions, options.seeds), options.jobs, price)
+    expect(grid, settings)
     console = Console()
     run(grid, settings, Screen(grid, console) if console.is_terminal else Lines(grid))
     report(grid, settings)

@@ -63,20 +63,20 @@ class Screen:
 
     def __init__(self, grid: Grid, console: Console) -> None:
         self.grid, self.console = grid, console
-        self.live = Live(console=console, get_renderable=self.draw, refresh_per_second=2)
+        self.live = Live(console=console, get_renderable=self.draw, auto_refresh=False)
         self.live.start()
 
     def command(self, line: str) -> None:
         self.console.print(Text(line), soft_wrap=True)
 
     def printed(self, lines: Sequence[str]) -> None:
-        pass  # the last ones stand under the table
+        pass  # the newest ones stand under the table
 
     def ended(self, cell: Cell) -> None:
         self.console.print(Text(f"done: {cell.name}, {clock(time.time() - self.grid.begun[cell])}"))
 
     def tick(self) -> None:
-        pass  # the table redraws itself
+        self.live.refresh()
 
     def close(self) -> None:
         self.live.stop()

@@ -1,7 +1,9 @@
 """The grid's driver around the real Makefile, whose commands are replaced by stubs that write what a stage writes."""
 
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,10 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from mulfact.cells import Cell, Log, cells_in, cells_of
 from mulfact.grid import make_variables, repeat_command
 from mulfact.grid_state import Grid
+from mulfact.grid_view import Screen
 
 # Stands for a stage's command: takes SLOW seconds, fails for the recipes that FAIL names, else writes the product.
 STUB = """#!{python}
@@ -187,3 +191,34 @@ def test_make_variables_are_read_as_make_passes_them() -> None:
     assert repeat_command(Cell("a/seed-3", "sft"), settings) == (
         "make sft CONDITION=a SEED=3 SCALE=smoke 'OVERRIDES=a.b=1 '\"'\"'c.d={x: $y}'\"'\"''"
     )
+
+
+def test_a_terminal_shows_the_grid_with_the_share_of_what_runs(tmp_path: Path) -> None:
+    cells = cells_of(["a"], [0])
+    grid = Grid(tmp_path, cells, 1, 2.5)
+    for cell in cells:
+        if cell.stage != "sft":
+            cell.product(tmp_path).parent.mkdir(parents=True, exist_ok=True)
+            cell.product(tmp_path).write_text('{"seconds": 1}')
+    command = f"trl sft --config {tmp_path}/a/seed-0/recipes/sft.yaml"
+    grid.expect(command)
+    output = io.StringIO()
+    screen = Screen(grid, Console(file=output, force_terminal=True, width=120))
+    screen.command(command)
+    grid.read(command)
+    log = Cell("a/seed-0", "sft").log(tmp_path)
+    log.parent.mkdir()
+    log.write_text("loaded\n\r 50%|█████     | 2/4 [00:03<00:03,  1.66s/it]")
+    screen.printed(grid.logs[Cell("a/seed-0", "sft")].read())
+    screen.tick()
+    screen.close()
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.getvalue())
+    for text in (
+        command,
+        "✓ pretrain",
+        "▶ sft 50%",
+        "a/seed-0 sft  step 2/4  1.66s/it  ETA 00:03",
+        "loaded",
+        "1 running",
+    ):
+        assert text in shown
