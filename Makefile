@@ -13,6 +13,7 @@ GSM8K      ?=
 JOBS       ?= 2
 # Dollars for an hour of one device: shows what an experiment has cost and will cost.
 PRICE      ?=
+GPU        ?= h100
 export OMP_NUM_THREADS ?= 1
 ACCELERATE ?= accelerate_configs/$(if $(filter smoke,$(SCALE)),cpu,gpu).yaml
 PYTHON     ?= python3
@@ -32,8 +33,8 @@ export TOKENIZERS_PARALLELISM := false
 export MALLOC_MMAP_THRESHOLD_ ?= 2000000000
 export MALLOC_TRIM_THRESHOLD_ ?= 4000000000
 
-COMPOSE = python -m mulfact.recipe --scale $(SCALE) --set outputs=$(OUTPUTS) \
-	$(if $(GSM8K),posttrain.gsm8k=$(GSM8K)) $(OVERRIDES)
+SETTINGS = --set outputs=$(OUTPUTS) $(if $(GSM8K),posttrain.gsm8k=$(GSM8K)) $(OVERRIDES)
+COMPOSE = python -m mulfact.recipe --scale $(SCALE) $(SETTINGS)
 SUBMAKE = $(MAKE) --no-print-directory
 
 .DEFAULT_GOAL := help
@@ -56,6 +57,10 @@ experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, th
 		$(if $(PRICE),--price $(PRICE))
 	@$(SUBMAKE) $(R)/report/provenance.json
 	@echo "The report: $(R)/report/report.html (also results.md, results.json)"
+
+plan: $(INSTALLED) ## what an experiment will cost on GPU=h100 (a100, l4, ...) at PRICE=<dollars an hour>
+	@python modeling/plan.py --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) --gpu $(GPU) \
+		$(if $(PRICE),--price $(PRICE)) $(SETTINGS)
 
 compare: experiment ## compare the runs of CONDITIONS and SEEDS (runs what is missing first)
 
@@ -193,5 +198,5 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens pretrain \
+.PHONY: help smoke experiment plan compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens pretrain \
 	sft grpo eval ledger push pull stranger test quality audit clean

@@ -1,11 +1,11 @@
 """What an experiment will cost before a cent is spent: parameters, tokens, FLOPs, memory, hours and dollars by stage.
 
-    python modeling/plan.py --scale smoke --gpu h100 --price 2.5                       # a second on a CPU
+    make plan SCALE=gpt2_124m GPU=h100 PRICE=2.5 SEEDS="0 1 2"             # the same as
     python modeling/plan.py --scale gpt2_124m --conditions baseline mulfact --seeds 0 1 2 --gpu h100 --price 2.5
 
 Positions and FLOPs follow from the recipes. Hours and memory are estimates, and the table says on what they rest: the
 share of the device's peak that training reaches, the time of one generated token, and the sizes of activations.
-Evaluation and the data stages, which take CPU hours or minutes of a GPU, are left out.
+The data stages, which need no GPU, are left out, and so is what loading and compiling take.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from mulfact.errors import UserError, command
 from mulfact.evals.flops import ModelShape, backward_flops, forward_flops
 from mulfact.evals.ledger import Passes, grpo_flops
 from mulfact.evals.stage_records import PEAK_FLOPS
+from mulfact.modeling.progress import clock
 from mulfact.modeling.steps import resolve_steps
 from mulfact.recipe import compose
 
@@ -31,6 +32,10 @@ UTILIZATION = {"compiled": 0.40, "eager": 0.155}
 # Assumed, not measured: transformers' generate spends its time launching kernels, about 2 ms a layer and token.
 SECONDS_PER_LAYER_AND_TOKEN = 0.002
 PROMPT_TOKENS = 128  # of a GRPO prompt: GSM8K questions have about 60 words
+GSM8K_TEST_ITEMS = 1319
+TABLE_ITEMS = {"mixed": 243, "direct": 400}  # of the probes of known size: table_9 and table_20
+SAMPLED_PROBES = 3
+WORD_PROBLEM_ITEMS = {"svamp": 1000, "multiarith": 600, "asdiv": 2305}
 PARAMETER_BYTES = 16  # float32 weight, gradient and the two moments of AdamW
 ACTIVATION_BYTES = 34  # per position, layer and unit of width, without attention scores (Korthikanti et al. 2022)
 
@@ -89,6 +94,29 @@ def plan_grpo(section: dict[str, Any], shape: ModelShape, peak: float) -> StageP
     return StagePlan("grpo", steps, rollouts * (PROMPT_TOKENS + length), sum(parts.values()), memory, seconds)
 
 
+def plan_evaluation(stages: dict[str, dict[str, Any]], shape: ModelShape) -> StagePlan:
+    """Return the plan of evaluating the checkpoints of a run, every completion at its longest; `steps` are batches."""
+    section, benchmarks = stages["eval"], stages["benchmarks"]
+    problems = GSM8K_TEST_ITEMS if benchmarks["gsm8k"] else benchmarks["synthetic_problems"]
+    items = [("cot", problems), ("direct", problems), *TABLE_ITEMS.items()]
+    items += SAMPLED_PROBES * [("direct", benchmarks["probe_items"])]
+    items += [("direct", count) for name, count in WORD_PROBLEM_ITEMS.items() if benchmarks[name]]
+    checkpoints, lengths = len(section["checkpoints"]), section["generation_size"]
+    positions = checkpoints * sum(count * (PROMPT_TOKENS + lengths[style]) for style, count in items)
+    batches = [(math.ceil(count / section["batch_size"]), lengths[style]) for style, count in items]
+    tokens = checkpoints * sum(count * length for count, length in batches)
+    flops = forward_flops(shape, positions / PROMPT_TOKENS, PROMPT_TOKENS)
+    cache = 2 * section["batch_size"] * (PROMPT_TOKENS + max(lengths.values())) * shape.n_layer * shape.n_embd
+    return StagePlan(
+        "eval",
+        checkpoints * sum(count for count, _ in batches),
+        positions,
+        flops,
+        4 * (shape.parameters + cache),
+        tokens * shape.n_layer * SECONDS_PER_LAYER_AND_TOKEN,
+    )
+
+
 def training_memory(shape: ModelShape, positions: int, keeps_logits: bool) -> float:
     """Return the peak bytes of a device that trains on `positions` at a time, in bf16 with float32 weights.
 
@@ -123,6 +151,7 @@ def plan_run(stages: dict[str, dict[str, Any]], peak: float) -> tuple[ModelShape
         plan_pretraining(pretrain, shape, peak),
         plan_sft(stages["sft"], shape, peak),
         plan_grpo(stages["grpo"], shape, peak),
+        plan_evaluation(stages, shape),
     ]
     return shape, plans
 
@@ -130,13 +159,13 @@ def plan_run(stages: dict[str, dict[str, Any]], peak: float) -> tuple[ModelShape
 def show(shape: ModelShape, plans: list[StagePlan], runs: int, devices: int, price: float | None) -> Table:
     """Return the table: a row a stage, then one run, then the whole experiment."""
     table = Table(title=f"{shape.parameters:,} parameters, {runs} runs")
-    for column in ("stage", "steps", "positions", "FLOPs", "GB", "hours", "dollars"):
+    for column in ("stage", "steps", "positions", "FLOPs", "GB", "h:mm:ss", "dollars"):
         table.add_column(column, justify="left" if column == "stage" else "right")
 
     def row(name: str, steps: str, positions: float, flops: float, memory: float, seconds: float) -> None:
         hours = seconds / 3600
         dollars = "-" if price is None else f"{hours * devices * price:,.2f}"
-        table.add_row(name, steps, f"{positions:.3g}", f"{flops:.3g}", f"{memory / 1e9:.1f}", f"{hours:.2f}", dollars)
+        table.add_row(name, steps, f"{positions:.3g}", f"{flops:.3g}", f"{memory / 1e9:.1f}", clock(seconds), dollars)
 
     for plan in plans:
         row(plan.name, str(plan.steps), plan.positions, plan.flops, plan.memory, plan.seconds)
@@ -170,10 +199,10 @@ def main() -> None:
     console.print(show(shape, plans, runs, devices, options.price))
     pretraining = UTILIZATION["compiled" if stages["pretrain"]["compile"] else "eager"]
     console.print(
-        f"{devices} x {name}. Hours rest on {pretraining:.1%} of its bf16 peak ({peak / 1e12:.0f} TFLOP/s) in "
+        f"{devices} x {name}. Times rest on {pretraining:.1%} of its bf16 peak ({peak / 1e12:.0f} TFLOP/s) in "
         f"pretraining, {UTILIZATION['eager']:.1%} in SFT and GRPO (both measured on a H100 with GPT-2 124M; a smaller "
         f"model reaches less), and {1000 * SECONDS_PER_LAYER_AND_TOKEN * shape.n_layer:.0f} ms for each generated "
-        "token of a batch (assumed). Evaluation and data stages are not counted.",
+        "token of a batch (assumed). Data stages, loading and compiling are not counted.",
         soft_wrap=True,
     )
 

@@ -45,7 +45,7 @@ def test_the_table_has_every_stage_and_the_whole(
 ) -> None:
     run(monkeypatch, repository, "--scale", "smoke", "--gpu", "a100", "--price", "2.5", "--seeds", "0", "1", "2")
     output = capsys.readouterr().out
-    for row in ("pretrain", "sft", "grpo", "one run", "all 6 runs"):
+    for row in ("pretrain", "sft", "grpo", "eval", "one run", "all 6 runs"):
         assert row in output
     assert "1 x A100" in output
 
