@@ -1,6 +1,11 @@
-"""TensorBoard or Trackio, when a recipe asks for one, beside metrics.jsonl."""
+"""TensorBoard or Trackio, when a recipe asks for one, beside metrics.jsonl.
+
+tensorboard --logdir outputs/smoke                                          # every run below that folder
+TRACKIO_DIR=outputs/smoke/tracking trackio show --project smoke             # every run of a scale
+"""
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +21,16 @@ def check_tracker(report_to: str) -> None:
 
 
 def start_tracker(accelerator: Accelerator, report_to: str, run_dir: Path, settings: dict[str, Any]) -> None:
-    """Start the tracker of the recipe. A resumed run goes on in the same folder."""
+    """Start the tracker of the recipe. A resumed run goes on in the same place; nothing leaves the output folder."""
     if report_to == "none":
         return
+    scale, arm, seed = run_dir.parts[-3:]
+    os.environ.setdefault("TRACKIO_DIR", str(run_dir.parent.parent / "tracking"))  # read when it is imported
     accelerator.log_with = [report_to]
-    accelerator.project_configuration.set_directories(str(run_dir / "tracking"))
+    accelerator.project_configuration.set_directories(str(run_dir))
     known = {key: value for key, value in settings.items() if value is not None}
-    accelerator.init_trackers("-".join(run_dir.parts[-3:]), config=known)
+    run = {"trackio": {"name": f"{arm}/{seed}", "resume": "allow"}}
+    accelerator.init_trackers(scale if report_to == "trackio" else "tracking", config=known, init_kwargs=run)
 
 
 def flat(record: dict[str, Any]) -> dict[str, float]:

@@ -185,7 +185,6 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
         ({"target_tokens": 10**4}, "max_steps, target_tokens"),
         ({"max_steps": None}, "set one"),
         ({"max_steps": 0}, "at least one step"),
-        ({"report_to": "tensorboard"}, "pip install tensorboard"),
         ({"shedule": "cosine"}, "did you mean 'schedule'"),
     ],
 )
