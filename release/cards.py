@@ -149,7 +149,7 @@ class Cards:
     def tokenizer_card(self, repository: Repository, folder: Path) -> str:
         """Return the card that the tokenizer stage wrote, under the name of the repository."""
         card = ModelCard(read_card(repository.folder).replace("<this repository>", self.repo_id(repository.name)))
-        card.data.license = LICENSE
+        card.data["license"] = LICENSE
         return self.render("stage_card.md.j2", repository, card=str(card).rstrip())
 
     # ------------------------------------------------------------ data
@@ -171,7 +171,7 @@ class Cards:
         """
         for table in ("accuracy", "differences"):
             pq.write_table(pa.Table.from_pylist(self.results[table]), folder / f"{table}.parquet")
-        configs = [
+        configs: list[dict[str, Any]] = [
             {"config_name": table, "data_files": [{"split": "test", "path": f"{table}.parquet"}]}
             for table in ("accuracy", "differences")
         ]

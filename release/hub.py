@@ -28,7 +28,7 @@ from mulfact.errors import UserError
 
 # Overloaded, rate-limited, or someone else wrote at the same moment (409, 412: what to commit is then found out anew).
 TRANSIENT = (408, 409, 412, 429, 500, 502, 503, 504)
-ATTEMPTS = 4
+WAITS = (0.5, 1.0, 2.0)  # seconds before each further attempt, unless the Hub asks for another time
 LONGEST_WAIT = 300.0  # seconds: the Hub counts requests over five minutes
 
 Result = TypeVar("Result")
@@ -36,24 +36,24 @@ Result = TypeVar("Result")
 
 def persist(call: Callable[..., Result], *arguments: object, **settings: object) -> Result:
     """Return what `call` returns, after further attempts when the Hub is overloaded or the connection breaks."""
-    for attempt in range(1, ATTEMPTS):
+    for wait in WAITS:
         try:
             return call(*arguments, **settings)
         except HfHubHTTPError as error:
             if error.response.status_code not in TRANSIENT:
                 raise
-            wait, reason = asked_wait(error) or 2.0 ** (attempt - 1), f"answered {error.response.status_code}"
+            wait, reason = asked_wait(error) or wait, f"answered {error.response.status_code}"
         except httpx2.TransportError as error:
-            wait, reason = 2.0 ** (attempt - 1), f"did not answer ({type(error).__name__})"
-        print(f"the Hub {reason}; trying again in {wait:.0f} s", file=sys.stderr, flush=True)
-        time.sleep(min(wait, LONGEST_WAIT))
+            reason = f"did not answer ({type(error).__name__})"
+        print(f"the Hub {reason}; trying again in {wait:g} s", file=sys.stderr, flush=True)
+        time.sleep(wait)
     return call(*arguments, **settings)
 
 
 def asked_wait(error: HfHubHTTPError) -> float | None:
-    """Return the seconds that Retry-After asks for, None without it or where it is a date."""
+    """Return the seconds that Retry-After asks for, at most LONGEST_WAIT; None without it or where it is a date."""
     value = error.response.headers.get("Retry-After", "").strip()
-    return float(value) if value.isdigit() else None
+    return min(float(value), LONGEST_WAIT) if value.isdigit() else None
 
 
 @contextmanager
@@ -68,9 +68,11 @@ def told_in_a_line(what: str) -> Iterator[None]:
         raise UserError(f"{what}: HF_HUB_OFFLINE is set; unset it") from error
     except HFValidationError as error:
         raise UserError(f"{what}: not a name that the Hub allows; {error}") from error
-    except HfHubHTTPError as error:
-        raise UserError(f"{what}: {explain(error)}") from error
-    except (httpx2.TransportError, LocalEntryNotFoundError) as error:
+    except (HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError) as error:
+        # snapshot_download says that a file is not here, and keeps the reason why it could not be fetched.
+        reason = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
+        if isinstance(reason, HfHubHTTPError):
+            raise UserError(f"{what}: {explain(reason)}") from error
         raise UserError(
             f"{what}: {endpoint} cannot be reached; check the network and HF_ENDPOINT, then run the same command "
             "again: it goes on from what is there"

@@ -7,6 +7,7 @@ Needs torch and transformers alone. Exits with an error when a fact token shows 
 
 import re
 import sys
+from typing import Any
 
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -18,8 +19,8 @@ PROMPTS = (
 
 
 def main(name: str) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(name)
-    model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(name)
+    model: Any = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
     for prompt in PROMPTS:
         ids = tokenizer(prompt, return_tensors="pt")
         answer = model.generate(**ids, max_new_tokens=96, do_sample=False)[0, ids["input_ids"].shape[1] :]

@@ -12,39 +12,15 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import yaml
+from hub_faults import Call, Fault
+from hub_metadata import metadata_errors
 from hub_store import Blob, Repo, Store, describe, is_large, small_blob, tree
 
 WRITER, READER = "hf_writer", "hf_reader"
-
-
-@dataclass
-class Call:
-    """One request as it arrived, and how it was answered."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes = b""
-    status: int = 0
-
-
-@dataclass
-class Fault:
-    """What goes wrong with the next `times` requests whose method and path match the regular expression `where`."""
-
-    where: str
-    times: int = 1
-    status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    message: str = "injected"
-    cut_after: int | None = None  # bytes of the body, of the request or the answer, before the connection is closed
-    stall: threading.Event | None = None  # set when the body was read half; the answer never comes
 
 
 class Refused(Exception):
@@ -62,7 +38,10 @@ class HubServer(ThreadingHTTPServer):
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.store, self.calls, self.faults = Store(), [], []  # type: ignore[var-annotated]
+        self.store = Store()
+        self.calls: list[Call] = []
+        self.faults: list[Fault] = []
+        self.observers: list[Callable[[Call], object]] = []
         self.tokens = {WRITER: True, READER: False}  # token: may it write
         self.lock = threading.RLock()
 
@@ -116,10 +95,12 @@ class Handler(BaseHTTPRequestHandler):
         self.path, self.query = unquote(parts.path), parse_qs(parts.query)
         self.call = Call(self.command, self.path, dict(self.headers))
         self.server.calls.append(self.call)
+        for observe in self.server.observers:
+            observe(self.call)
         fault = self.server.fault(f"{self.command} {self.path}")
-        self.cut_after = fault.cut_after if fault and self.command == "GET" else None
-        if fault and self.command == "PUT" and (fault.cut_after is not None or fault.stall):
-            self.call.body = self.rfile.read(fault.cut_after or 1000)
+        self.cut = bool(fault and fault.cut)
+        if fault and self.command == "PUT" and (fault.cut or fault.stall):
+            self.call.body = self.rfile.read(int(self.headers["Content-Length"]) // 2)
             if fault.stall:
                 fault.stall.set()
                 threading.Event().wait()
@@ -157,8 +138,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if self.cut_after is not None:
-            self.wfile.write(content[: self.cut_after])
+        if self.cut:
+            self.wfile.write(content[: len(content) // 2])
             self.wfile.flush()
             self.close_connection = True
             self.connection.close()
@@ -356,11 +337,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_json(200, self.server.store.collections[slug])
 
     def collection(self, slug: str) -> None:
-        found = self.server.store.collections.get(slug) or self.refuse(404, "no such collection")
-        if self.command == "PATCH":
-            self.writer()
-            found |= json.loads(self.call.body)
-        self.send_json(200, found)
+        self.send_json(200, self.server.store.collections.get(slug) or self.refuse(404, "no such collection"))
+
+    def change_collection(self, slug: str) -> None:
+        self.writer()
+        self.server.store.collections[slug] |= json.loads(self.call.body)
+        self.send_json(200, {"data": self.server.store.collections[slug]})
 
     def add_item(self, slug: str) -> None:
         self.writer()
@@ -393,28 +375,10 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
     (r"PUT /lfs/(?P<oid>[0-9a-f]{64})", Handler.lfs_put),
     (rf"(?:GET|HEAD) /(?P<prefix>datasets/)?{NAME}/resolve/{REVISION}/(?P<file>.+)", Handler.resolve),
     (r"POST /api/collections", Handler.create_collection),
-    (r"(?:GET|PATCH) /api/collections/(?P<slug>[\w.-]+/[\w.-]+)", Handler.collection),
+    (r"GET /api/collections/(?P<slug>[\w.-]+/[\w.-]+)", Handler.collection),
+    (r"PATCH /api/collections/(?P<slug>[\w.-]+/[\w.-]+)", Handler.change_collection),
     (r"POST /api/collections/(?P<slug>[\w.-]+/[\w.-]+)/items", Handler.add_item),
 ]
-
-
-def metadata_errors(card: str) -> list[str]:
-    """Return what the Hub would refuse in the front matter of a card."""
-    match = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
-    if not match:
-        return ["no YAML front matter"]
-    try:
-        data = yaml.safe_load(match[1])
-    except yaml.YAMLError as error:
-        return [str(error)]
-    errors = [] if data.get("license") in ("mit", "cc-by-nc-4.0", "other") else [f"license {data.get('license')!r}"]
-    for config in data.get("configs", []):
-        if not isinstance(config.get("config_name"), str) or not isinstance(config.get("data_files"), list):
-            errors.append(f"configs: {config}")
-    for name in ("tags", "datasets", "language"):
-        if not all(isinstance(value, str) for value in data.get(name) or []):
-            errors.append(f"{name} must be a list of strings")
-    return errors
 
 
 def main() -> None:

@@ -1,0 +1,86 @@
+"""Attempts and errors of the Hub's calls, without a Hub."""
+
+import httpx2
+import pytest
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+from mulfact.errors import UserError
+from mulfact.release import hub
+
+
+def refusal(status: int, **headers: str) -> HfHubHTTPError:
+    request = httpx2.Request("POST", "https://huggingface.co/api/repos/create")
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HfHubHTTPError("refused", response=httpx2.Response(status, headers=named, request=request))
+
+
+class Flaky:
+    """A call that fails in the ways it is given, one after another, and then answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    def __call__(self, name: str, exist_ok: bool) -> str:
+        assert exist_ok
+        if self.errors:
+            raise self.errors.pop(0)
+        return f"made {name}"
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    found: list[float] = []
+    monkeypatch.setattr(hub.time, "sleep", found.append)
+    return found
+
+
+def test_a_passing_fault_is_waited_out(waits: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    flaky = Flaky(refusal(500), httpx2.ConnectError("no"), refusal(429, Retry_After="7"))
+    assert hub.persist(flaky, "x", exist_ok=True) == "made x"
+    assert waits == [0.5, 1.0, 7.0]
+    assert capsys.readouterr().err.splitlines()[1] == "the Hub did not answer (ConnectError); trying again in 1 s"
+
+
+@pytest.mark.parametrize(("value", "waited"), [("100000", 300.0), ("soon", 0.5), ("Wed, 21 Oct 2026", 0.5)])
+def test_what_the_hub_asks_for_is_bounded_and_read_if_it_is_a_number(
+    waits: list[float], value: str, waited: float
+) -> None:
+    hub.persist(Flaky(refusal(429, Retry_After=value)), "x", exist_ok=True)
+    assert waits == [waited]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_refusal_is_not_repeated(waits: list[float], status: int) -> None:
+    with pytest.raises(HfHubHTTPError):
+        hub.persist(Flaky(refusal(status)), "x", exist_ok=True)
+    assert waits == []
+
+
+def test_a_fault_that_stays_is_raised(waits: list[float]) -> None:
+    with pytest.raises(HfHubHTTPError):
+        hub.persist(Flaky(*[refusal(500)] * 9), "x", exist_ok=True)
+    assert len(waits) == len(hub.WAITS)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "log in with `hf auth login`, or correct HF_TOKEN"),
+        (403, "use one with write access, or another ORG"),
+        (404, "check ORG, SCALE and the names"),
+        (429, "wait some minutes and run the same command again"),
+        (500, "it goes on from what is there"),
+    ],
+)
+def test_each_refusal_says_what_to_do(status: int, message: str) -> None:
+    with pytest.raises(UserError, match="push to someone: ") as caught, hub.told_in_a_line("push to someone"):
+        raise refusal(status)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_told_by_its_reason() -> None:
+    with pytest.raises(UserError, match=r"the token may not do this \(403"), hub.told_in_a_line("pull"):
+        raise LocalEntryNotFoundError("An error happened\nwhile trying") from refusal(403)
+    with pytest.raises(UserError, match="cannot be reached"), hub.told_in_a_line("pull"):
+        raise LocalEntryNotFoundError("An error happened\nwhile trying")

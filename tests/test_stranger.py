@@ -1,0 +1,72 @@
+"""What the cards promise: the loading examples run, by name, and a checkpoint needs torch and transformers alone."""
+
+import re
+
+import pytest
+from hub_server import READER, HubServer
+from release_commands import ORG, environment, push, run
+from release_folders import write_release
+
+# `import mulfact` and its like fail as they do where they are not installed.
+WITHOUT_US = """
+import sys
+for name in ("mulfact", "trl", "lighteval", "datasets", "accelerate", "peft", "omegaconf", "pyarrow", "deepspeed"):
+    sys.modules[name] = None
+"""
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory):
+    """The variables of a client of a server that holds an experiment, and the server."""
+    shared_dir = write_release(tmp_path_factory.mktemp("experiment") / "outputs")
+    with HubServer() as server:
+        push(server, tmp_path_factory.mktemp("pusher"), shared_dir)
+        yield environment(server, tmp_path_factory.mktemp("stranger"), READER), server
+
+
+def examples(server: HubServer, repo_type: str) -> list[str]:
+    """Return the loading examples of all cards of one type."""
+    found = []
+    for kind, repo_id in server.store.repos:
+        if kind == repo_type:
+            card = server.store.read(kind, repo_id, "README.md").decode()
+            (example,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+            assert repo_id in example
+            assert len([line for line in example.splitlines() if line]) <= 3
+            found.append(example)
+    return found
+
+
+def test_the_examples_of_models_and_tokenizers_run_with_transformers_alone(hub) -> None:
+    variables, server = hub
+    code = "".join(examples(server, "model")).replace("max_new_tokens=24", "max_new_tokens=4")
+    result = run(["-c", WITHOUT_US + code], variables)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.count("Question: What is") == 6
+    assert "<MUL" not in result.stdout
+
+
+def test_the_examples_of_the_data_sets_run(hub) -> None:
+    variables, server = hub
+    checks = """
+from datasets import load_dataset
+assert load_dataset("someone/mulfact-smoke-corpus")["train"][0]["text"].startswith("train: 6 × 9")
+assert set(load_dataset("someone/mulfact-smoke-posttrain", "grpo")) == {"train", "validation"}
+assert load_dataset("someone/mulfact-smoke-benchmarks", "table_9")["test"][0]["operands"] == [6, 2]
+assert load_dataset("someone/mulfact-smoke-report", "mulfact-seed0")["grpo"].num_rows == 18
+assert "difference" in load_dataset("someone/mulfact-smoke-report", "differences")["test"].column_names
+"""
+    result = run(["-c", "".join(examples(server, "dataset")) + checks], variables)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "condition" in result.stdout, "the report's example prints its table"
+
+
+def test_a_stranger_reads_plain_text(hub) -> None:
+    variables, _ = hub
+    name = f"{ORG}/mulfact-smoke-mulfact-seed0-sft"
+    script = f"import runpy\nsys.argv[1:] = [{name!r}]\nrunpy.run_path('release/stranger.py', run_name='__main__')"
+    result = run(["-c", WITHOUT_US + script], variables)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "6 × 9 =" in result.stdout
+    assert "Natalia" in result.stdout
+    assert "<MUL" not in result.stdout
