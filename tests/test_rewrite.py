@@ -95,6 +95,17 @@ def test_every_annotation_of_gsm8k_is_rewritten(
     assert found == count if real_data else found > 0
 
 
+def test_either_order_of_an_annotation_is_one_token_in_canonical_order(data_dir: Path, real_data: bool) -> None:
+    canonical, found = Rewriter(FactSettings("weak", canonical_order=True)), 0
+    for text in read_texts(data_dir / "gsm8k" / "test.jsonl"):
+        tokens = {match.start: match.token for match in canonical.matches(text)}
+        for annotation in ANNOTATION.finditer(text):
+            a, b = sorted(annotation.groups()[:2])
+            assert tokens[annotation.start(1)] == f"<MUL_{a}_{b}>", text
+            found += 1
+    assert found == 421 if real_data else found > 0
+
+
 @pytest.mark.parametrize(
     ("name", "count"),
     [

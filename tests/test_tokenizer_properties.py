@@ -16,7 +16,7 @@ from mulfact.tokenizers.rewrite import Rewriter, reference_rewriter
 
 FACTS = (
     "6*9", "6 × 9", "6·9=54", "6x9=54", "6 x 9 = ", "2 times 9 is 18", "six times nine",
-    "Six times nine is fifty-four",
+    "Six times nine is fifty-four", "1*1等于",
     "六乘九", "6乘9得54", "六九五十四", "6*9五十四", "九二十八", "五二十", "五乘二十", "3*6 is 18", "12*12",
     "16 times 2",
     "nine times two equals eighteen", "twelve times two", "十二乘二等于二十四", "6*9=54",
@@ -31,6 +31,9 @@ PARTS = (
     "\"", "`", "a", "a ", " and ", " of ", " plus ", "和", "，", "。", "&times;", "&", "\\", "…", "—", "–", "−", "√",
     "²", "½", " 1/2", " 000", "９", "٣", "\u00a0", "\u2009", "\u200b", "\u0301", "\ue000", "\ue001", "\ue002",
     "\ue003", "\ue004", "of the", "of  the", "->", "→", "café noir", "out loud", "roof", "the ", "é",
+    "a 4", "A ", "x ", "half of ", "% of ", "twice ", "sin ", "page ", "less ", "||", "|", " >> ", " << ", "' ", "百",
+    "万", " hundred", "fifty-four hundred", "２", "乘９", "٦", "𝟔", "54 of ", "\u200d", "\ufeff", "\r\n", "\u2028",
+    "&#42;", "\\times",
 )  # fmt: skip
 SOUP = st.lists(st.sampled_from(FACTS) | st.sampled_from(PARTS), max_size=9).map("".join)
 FACTS_AND_GLUE = st.lists(st.tuples(st.sampled_from(FACTS), st.sampled_from(PARTS)).map("".join), max_size=4).map(
@@ -75,6 +78,16 @@ def test_the_guarantees_hold_for_gsm8k(arm: str, data_dir: Path) -> None:
     for line in (data_dir / "gsm8k" / "test.jsonl").read_text().splitlines()[::16]:
         row = json.loads(line)
         check(arm, row["question"] + "\n" + row["answer"])
+
+
+@pytest.mark.parametrize("arm", ["weak", "strict", "weak_20", "canonical"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_engines_agree_on_every_line_of_gsm8k(arm: str, split: str, data_dir: Path) -> None:
+    tokenizer, encoder, _ = engines(arm)
+    rows = [json.loads(line) for line in (data_dir / "gsm8k" / f"{split}.jsonl").read_text().splitlines()]
+    texts = [f"{row['question']}\n{row['answer']}" for row in rows]
+    expected = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    assert encoder.encode_batch(texts) == expected
 
 
 @settings(max_examples=300, deadline=None)

@@ -7,7 +7,8 @@ character, a full-width digit, a letter of another script) leaves the text as it
 SPACES = " \u00a0\u2009\u202f"
 SPACE = f"[{SPACES}]"
 # In a lookbehind, which Oniguruma tries at every length: without a bound it would go back to the start of the text.
-GAP = f"{SPACE}{{0,8}}"
+GAP = rf"[{SPACES}\t]{{0,8}}"
+WORD_START = "(?<![A-Za-z])"
 CURRENCY = "[$€£¥]"
 # Inside a character class: signs that join a number to what stands next to it.
 SIGNS = r"\-+*/×·⋅∗÷^%−–—±√∙✕✖"
@@ -21,8 +22,11 @@ NUMBER_WORDS = (
     "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
     "eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion"
 )
+CAPITALISED = "|".join(word.capitalize() for word in NUMBER_WORDS.split("|"))
 NUMBER_END = f"(?:[0-9{CHINESE_NUMERALS}]|{NUMBER_WORDS})"
 JOINT = "[ -](?:and )?"  # of the words of one number
+# What makes a product a longer number: 540, fifty-four hundred, 五十四万
+GOES_ON = f"(?:[0-9{CHINESE_NUMERALS}]|{JOINT}(?:hundred|thousand|million|billion))"
 EQUALS = rf"(?:{SPACE}*=|{SPACE}+(?:is|equals)(?![0-9A-Za-z_])|{SPACE}*(?:等于|是|得)){SPACE}*"
 
 # What stands before a product and makes it a part of something longer. Each is tried directly before the first operand.
@@ -32,12 +36,19 @@ BEFORE = (
     rf"[{CHINESE_NUMERALS}{CHINESE_SIGNS}]",
     # 2+6*9, - $6*9, plus 6*9, &times; 6*9, 12:6*9, 3 : 6*9, 5'6*9
     rf"[{SIGNS}]{GAP}{CURRENCY}?{GAP}",
-    rf"(?:[Pp]lus|[Mm]inus|[Nn]egative|times|by|over|than){SPACE}{GAP}",
+    rf"(?:[Pp]lus|[Mm]inus|[Nn]egative|times|by|over|than|less){SPACE}{GAP}",
+    # 2 x 6*9, $1.50 x 6 x 9
+    rf"{WORD_START}[xX]{GAP}{CURRENCY}?{GAP}",
+    # sin 6*9, twice 6*9, half of 6*9, 1/2 of 6*9
+    rf"{WORD_START}(?:sin|cos|tan|cot|sec|csc|log|ln|exp|lim|mod|div|half|twice|double|triple){SPACE}{GAP}",
+    rf"(?:half|thirds?|quarters?|fourths?|fifths?|root|square|cube|dozen|percent|[%{FRACTIONS}]|{NUMBER_END}){SPACE}of{SPACE}{GAP}",
+    # Figure 6·9, page 6*9
+    rf"{WORD_START}(?:[Pp]ages?|[Cc]hapter|[Ss]ection|[Ff]igure|[Ff]ig\.|[Tt]able|[Vv]ersion|[Nn]os?\.|pp?\.){SPACE}{GAP}",
     rf"&(?:times|minus|plus|divide|middot|sdot|lowast|ast|frasl|percnt|#[0-9]{{2,4}}|#x[0-9a-f]{{2,4}});{GAP}",
     r"[0-9][:'\"`]",
     rf"{NUMBER_END}{SPACE}{GAP}:{GAP}",
     # a 3×4 grid of which nothing is said after it: dimensions, not a product
-    rf"(?:[^A-Za-z][Aa]n?|[Oo]rder|[Ss]ize|[Dd]imensions?|[Mm]easur(?:es|ing)){SPACE}{GAP}",
+    rf"(?:{WORD_START}[Aa]n?|[Oo]rder|[Ss]ize|[Dd]imensions?|[Mm]easur(?:es|ing)){SPACE}{GAP}",
     # 2(6*9, f(6*9, x[6*9, ((6*9, 2+(6*9, 2 (6*9
     rf"[0-9A-Za-z_)\]}}\\(\[{{{SIGNS}][(\[{{]{GAP}",
     rf"[0-9)\]}}{SIGNS}]{SPACE}{GAP}[(\[{{]{GAP}",
@@ -45,21 +56,19 @@ BEFORE = (
     rf"[^\n\r\tA-Za-z{SPACES}{LETTERS_WITHOUT_SPACES}]{GAP}={GAP}",
 )
 # In words and with "times" also: twenty six times nine, 106 times 9, half of six times nine, and six times nine
-BEFORE_WORDS = (
-    rf"(?:{NUMBER_END}|of|and|half|twice|double|triple|point|dozen|less|more|from|to|squared|cubed){SPACE}{GAP}",
-)
+BEFORE_WORDS = (rf"(?:{NUMBER_END}|of|and|point|dozen|more|from|to|squared|cubed){SPACE}{GAP}",)
 # 六九五十四 is not the right side of an equation
 BEFORE_RECITATION = (rf"(?:=|is|equals|等于|是|得){GAP}{CURRENCY}?{GAP}",)
 
 # What stands after a number, or after the bracket around it, and goes on with the calculation.
 CONTINUES = "|".join(
     (
-        rf"{SPACE}*[{SIGNS}=(!&\\{FRACTIONS}]",
+        rf"[{SPACES}\t]*(?:[{SIGNS}(!&\\{FRACTIONS}]|\|\||=)",
         rf"{SPACE}*[xX](?![A-Za-z])",
         rf"{SPACE}+(?:plus|minus|times|multiplied|divided|over|squared|cubed|percent|trillion|dozen|point|mod|modulo|"
         rf"to the|and a|hundred|thousand|million|billion)(?![A-Za-z])",
         rf"{SPACE}[0-9][0-9][0-9](?![0-9])",
-        rf"{SPACE}+[0-9]+/[0-9]",
+        rf"{SPACE}+(?:[0-9]+/[0-9]|>>)",
     )
 )
 # What stands after a number and makes it a part of something longer.
@@ -81,7 +90,7 @@ RIGHT_SIDE = "|".join(
     (
         rf"[{SIGNS}.=(!&\\]",
         rf"(?:{CURRENCY}|{SPACE})*(?:[0-9]+(?![0-9])|[{CHINESE_NUMERALS}]+(?![{CHINESE_NUMERALS}])|"
-        rf"(?:{NUMBER_WORDS})(?:{JOINT}(?:{NUMBER_WORDS}))*(?![A-Za-z]|{JOINT}(?:{NUMBER_WORDS})))(?:{AFTER_NUMBER})",
+        rf"(?:{NUMBER_WORDS}|{CAPITALISED})(?:{JOINT}(?:{NUMBER_WORDS}))*(?![A-Za-z]|{JOINT}(?:{NUMBER_WORDS})))(?:{AFTER_NUMBER})",
     )
 )
 PRODUCT_ENDS = rf"(?!{AFTER_NUMBER})"
@@ -89,5 +98,6 @@ PRODUCT_ENDS = rf"(?!{AFTER_NUMBER})"
 # (3*4 matrix, 4×4 truck) or an operation (6*9 more), so it is left alone.
 OPERANDS_END = (
     rf"(?!{EQUALS}(?:{RIGHT_SIDE})|{SPACE}*={SPACE}*[A-Za-z](?![A-Za-z]))"
-    rf"(?!(?!{EQUALS})(?:{AFTER_NUMBER}|{SPACE}*[0-9A-Za-z{LETTERS_WITHOUT_SPACES}]|>>|<<(?![^<>\n]*>>)))"
+    rf"(?!(?!{EQUALS})(?:{AFTER_NUMBER}|{SPACE}*[0-9A-Za-z{LETTERS_WITHOUT_SPACES}]|"
+    rf"{SPACE}*(?:>>|<<(?![^<>\n]*>>))|[\"'’”]{SPACE}+[A-Za-z]))"
 )

@@ -14,6 +14,7 @@ from mulfact.tokenizers.contexts import (
     CHINESE_NUMERALS,
     CURRENCY,
     EQUALS,
+    GOES_ON,
     OPERANDS_END,
     PRODUCT_ENDS,
     SPACE,
@@ -120,7 +121,7 @@ def operands_alone(settings: FactSettings, operator: Operator) -> str:
 
     6*9=540 is not even a false equation: it is 6*9=54 with a 0 after it.
     """
-    longer = truths(operator, f"{EQUALS}{CURRENCY}?", product_spellings(settings, ()), "[0-9]")
+    longer = truths(operator, f"{EQUALS}{CURRENCY}?", product_spellings(settings), GOES_ON)
     return f"(?=({any_of(operator.operands)}){OPERANDS_END})(?!{longer})"
 
 
