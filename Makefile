@@ -188,7 +188,7 @@ quality: $(INSTALLED) ## ruff and mypy
 	mypy
 
 audit: $(INSTALLED) ## look the installed packages up among known vulnerabilities
-	pip-audit --skip-editable --progress-spinner off
+	pip-audit --strict --vulnerability-service osv --progress-spinner off
 
 clean: ## remove what was made at SCALE
 	rm -rf $(R)

@@ -148,7 +148,9 @@ def load_checkpoint(
     lighteval makes files in `scratch`, which must be new. Raises UserError when the folder holds no readable model.
     """
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder} holds no readable model ({error}); run the stage that writes it again") from error
     config = CheckpointConfig(

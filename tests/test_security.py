@@ -65,10 +65,16 @@ def test_no_shell_is_built_from_strings(sources: dict[str, str]) -> None:
 
 
 def test_only_safetensors_are_written_and_read_as_weights(sources: dict[str, str]) -> None:
+    loads = 0
     for path, text in code(sources).items():
         for call in calls(text):
-            if ast.unparse(call.func).endswith("save_pretrained"):
-                assert not [k for k in call.keywords if k.arg == "safe_serialization"], f"{path}:{call.lineno}"
+            name, keywords = ast.unparse(call.func), {k.arg: ast.unparse(k.value) for k in call.keywords}
+            if name.endswith("save_pretrained"):
+                assert "safe_serialization" not in keywords, f"{path}:{call.lineno}"
+            if name.startswith("AutoModel"):
+                loads += 1
+                assert keywords.get("use_safetensors") == "True", f"{path}:{call.lineno}"
+    assert loads >= 2, "the evaluation and the stranger load models"
 
 
 def test_no_token_stands_in_the_source(sources: dict[str, str]) -> None:
