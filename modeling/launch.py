@@ -66,6 +66,11 @@ def resolve_precision(setting: Precision) -> Precision:
     return "bf16" if supported else "no"
 
 
+def is_lost_connection(error: RuntimeError) -> bool:
+    """Return whether a collective failed because another process is gone; gloo has no error class of its own."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+
+
 def configure_deepspeed(
     accelerator: Accelerator, micro_batch_size: int, accumulation: int, max_grad_norm: float
 ) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+from mulfact.errors import UserError
 from mulfact.evals.stage_records import PEAK_FLOPS
+from mulfact.modeling.launch import is_lost_connection
 from mulfact.modeling.preemption import EXIT_STATUS, Preemption
 from mulfact.modeling.progress import MetricsLog, Progress
 from mulfact.modeling.trackers import flat
@@ -29,9 +31,22 @@ class Loop:
         self.saved = time.perf_counter()
 
     def train(self) -> None:
-        """Run from the state's step to the last one. Exits with status 143 after a SIGTERM, when it has saved."""
-        for step in range(self.state.step + 1, self.run.max_steps + 1):
-            self.advance(step)
+        """Run from the state's step to the last one. Exits with status 143 after a SIGTERM, when it has saved.
+
+        Raises UserError when another process of the job is gone.
+        """
+        try:
+            for step in range(self.state.step + 1, self.run.max_steps + 1):
+                self.advance(step)
+        except RuntimeError as error:
+            if not (self.run.accelerator.num_processes > 1 and is_lost_connection(error)):
+                raise
+            kept = self.run.checkpoints.paths()
+            raise UserError(
+                f"another process of this job was lost after step {self.state.step}: it was killed, ran out of memory, "
+                "or its machine is gone; its own output says more. The same command goes on from "
+                f"{kept[-1] if kept else 'the start: there is no checkpoint yet'} ({str(error).splitlines()[0]})"
+            ) from error
 
     def advance(self, step: int) -> None:
         """Take step `step`, and log, validate and save where it is time."""

@@ -1,11 +1,13 @@
 """What is launched does not enter the curve: one process, two, and DeepSpeed compute the same, by the real launcher."""
 
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from tiny_pretraining import curve, pretrain, write_recipe
 
@@ -66,6 +68,22 @@ def test_a_job_stopped_by_its_launcher_goes_on(
         result = pretrain(write_recipe(tmp_path, num_processes=2, micro_batch_size=2, **STEPS), *on_two(config))
     else:  # a smaller machine finishes the work
         result = pretrain(write_recipe(tmp_path, micro_batch_size=2, **STEPS))
+    assert result.returncode == 0, result.stderr
+    assert_same_curve(tmp_path, one_process)
+
+
+def test_a_lost_process_is_told_and_the_job_goes_on(one_process: Path, tmp_path: Path, repository: Path) -> None:
+    recipe = write_recipe(tmp_path, num_processes=2, micro_batch_size=2, **STEPS)
+    command = [sys.executable, *on_two("cpu_ddp"), "modeling/pretrain.py", "--config", str(recipe)]
+    job = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not list(tmp_path.glob("pretrain_checkpoints/step-*[0-9]")) and job.poll() is None:
+        time.sleep(0.01)
+    psutil.Process(job.pid).children()[-1].kill()
+    output, _ = job.communicate()
+    assert job.returncode == 1
+    assert re.search(r"error: another process of this job was lost after step \d+: .*step-0000", output)
+    assert "training_loop.py" not in output  # no traceback of ours
+    result = pretrain(recipe, *on_two("cpu_ddp"))
     assert result.returncode == 0, result.stderr
     assert_same_curve(tmp_path, one_process)
 
