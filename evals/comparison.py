@@ -41,15 +41,17 @@ class Run:
 
 
 def load_run(shared_dir: Path, condition: str, seed: int) -> Run:
-    """Return a finished run. Raises UserError that names the missing stage and the make target that writes it."""
+    """Return a finished run. Raises UserError that names what is missing, and the make target of the first of it."""
     folder = shared_dir / condition / f"seed-{seed}"
     needed = {f"{stage}_final/{PROVENANCE}": stage for stage in STAGES}
-    for name, target in (needed | {f"eval/{PROVENANCE}": "eval", "ledger.json": "ledger"}).items():
-        if not (folder / name).is_file():
-            raise UserError(
-                f"{folder / name} is missing: "
-                f"run make {target} SCALE={shared_dir.name} CONDITION={condition} SEED={seed}"
-            )
+    needed |= {f"eval/{PROVENANCE}": "eval", "ledger.json": "ledger"}
+    missing = {name: target for name, target in needed.items() if not (folder / name).is_file()}
+    if missing:
+        raise UserError(
+            f"{condition}/seed-{seed} has not finished: {folder} lacks {', '.join(missing)}; a comparison needs every "
+            f"stage of every run: make {next(iter(missing.values()))} SCALE={shared_dir.name} CONDITION={condition} "
+            f"SEED={seed} writes the first of them"
+        )
     return Run(
         condition,
         seed,

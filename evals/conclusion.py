@@ -122,7 +122,7 @@ def describe(entry: Mapping[str, Any], results: Results) -> str:
         f"{entry['condition']} scored {points(entry['difference'], sign=True)} against {entry['reference']} on "
         f"{benchmark['description']}, after {entry['stage'].upper()} "
         f"({results['confidence_level']:.0%} interval {low} to {high}; "
-        f"{benchmark['items']} items, {seeds} seed{'s' if seeds > 1 else ''})"
+        f"{benchmark['items']:,} items, {seeds} seed{'s' if seeds > 1 else ''})"
     )
 
 

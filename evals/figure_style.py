@@ -15,7 +15,7 @@ Results = dict[str, Any]
 # Okabe and Ito (2008), without the yellow, which is too light for lines on white.
 COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
-LINES: list[Any] = ["-", "-", "--", (0, (5, 1, 1, 1)), "-.", ":", (0, (3, 1, 1, 1, 1, 1))]
+LINES: list[Any] = ["-", (0, (6, 1.2)), (0, (2.5, 1.2)), (0, (6, 1.2, 1.5, 1.2)), (0, (1, 1)), "--", "-."]
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,

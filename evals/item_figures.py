@@ -38,8 +38,9 @@ def heatmap_figure(results: Results, maps: dict[str, dict[str, Any]], share: boo
     colours: Colormap = matplotlib.colormaps["cividis" if share else "Blues"].with_extremes(
         bad="#D9D9D9" if share else "#FFFFFF"
     )
-    most = max(float(np.nanmax(tables[s, arm], initial=10)) for s in stages for arm in arms if (s, arm) in tables)
-    norm = Normalize(0, 100) if share else LogNorm(1, most)
+    shown = np.concatenate([tables[s, arm].ravel() for s in stages for arm in arms if (s, arm) in tables])
+    least, most = float(np.nanmin(shown)), float(np.nanmax(shown))
+    norm = Normalize(0, 100) if share else LogNorm(least, max(most, 10 * least))
     side = (WIDTH - 1) / len(stages)
     figure = Figure(figsize=(WIDTH, (side + 0.15) * len(arms) + 0.2), layout="constrained")
     grid = figure.subplots(len(arms), len(stages), squeeze=False, sharex=True, sharey=True)

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from rich.table import Table
 
+from mulfact.evals.conclusion import decided
 from mulfact.evals.figure_style import Results, labels
 from mulfact.evals.figures import draw_figures
 
@@ -39,7 +40,7 @@ def write_report(results: Results, folder: Path) -> None:
         "software": distinct(results["provenance"], "packages"),
         "seeds": len(results["seeds"]),
         **next(
-            {"primary_stage": row["stage"], "primary_task": row["task"]}
+            {"primary_stage": row["stage"], "primary_task": row["task"], "primary_family": row["family"]}
             for row in results["differences"]
             if row["primary"]
         ),
@@ -54,35 +55,28 @@ def write_report(results: Results, folder: Path) -> None:
 def summary_table(results: Results) -> Table:
     """Return accuracies by stage, task and arm, with the differences to the reference, for the terminal."""
     alpha = 1 - results["confidence_level"]
-    table = Table(
-        title="Accuracy in %",
-        caption=f"In brackets: points above {results['reference']}. * p < {alpha:.2g} after Holm's correction.",
-    )
+    legend = "Exploratory." if results["exploratory"] else f"* decided: p < {alpha:.2g} after Holm's correction."
+    table = Table(title="Accuracy in %", caption=f"In brackets: points above {results['reference']}. {legend}")
     table.add_column("stage")
     table.add_column("task")
     for arm in results["conditions"]:
         table.add_column(arm, justify="right")
     for stage, rows in summary(results).items():
         for index, row in enumerate(rows):
-            cells = [summary_cell(row["cells"].get(arm), alpha) for arm in results["conditions"]]
+            cells = [summary_cell(row["cells"].get(arm), results) for arm in results["conditions"]]
             table.add_row("" if index else stage, row["task"], *cells, style="bold" if row["primary"] else "")
         table.add_section()
     return table
 
 
-def summary_cell(cell: dict[str, Any] | None, alpha: float) -> str:
+def summary_cell(cell: dict[str, Any] | None, results: Results) -> str:
     """Return accuracy and difference in few characters: five arms have to stand side by side."""
     if cell is None:
         return "–"
     text, difference = percent(cell["accuracy"]["mean"]), cell["difference"]
     if difference is None:
         return text
-    return f"{text} ({points(difference['difference'])}{'*' if is_decided(difference, alpha) else ''})"
-
-
-def is_decided(difference: dict[str, Any], alpha: float) -> bool:
-    """Return whether a corrected p-value exists, for the outcomes that the protocol decides on, and is small."""
-    return difference["p_holm"] is not None and difference["p_holm"] < alpha
+    return f"{text} ({points(difference['difference'])}{'*' if decided(difference, results) else ''})"
 
 
 # ---------------------------------------------------------------- numbers prepared for the templates

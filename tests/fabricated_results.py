@@ -121,7 +121,8 @@ def accuracy(where: dict[str, str], family: str, items: int, by_seed: dict[int, 
     return {
         **where, "family": family, "items": items, "seeds": {str(seed): float(v) for seed, v in by_seed.items()},
         "mean": mean, "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "interval": [mean - 0.03, mean + 0.04], "strict": mean * 0.9, "flexible": mean, "generated_tokens": 41.5,
+        "interval": [mean - 0.03, mean + 0.04], "strict": mean * 0.9, "flexible": mean, "truncated": 0.05,
+        "generated_tokens": 41.5,
         "fact_tokens": 0.0 if where["condition"] == "baseline" else 1.5,
         "gold_bits_per_character": None if where["task"] == "mixed" else 1.25,
     }  # fmt: skip

@@ -197,8 +197,48 @@ def test_a_missing_stage_is_named_with_its_make_target(experiment: CompareArgume
         shutil.rmtree(path)
     else:
         path.unlink()
-    with pytest.raises(UserError, match=f"{target} SCALE=pilot CONDITION=facts SEED=0"):
+    with pytest.raises(
+        UserError, match=f"facts/seed-0 .* lacks {missing}.*{target} SCALE=pilot CONDITION=facts SEED=0"
+    ):
         load(experiment)
+
+
+def test_all_that_a_run_lacks_is_named(experiment: CompareArguments) -> None:
+    folder = Path(experiment.shared_dir) / "facts/seed-1"
+    shutil.rmtree(folder / "grpo_final")
+    shutil.rmtree(folder / "eval")
+    with pytest.raises(UserError, match="lacks grpo_final/provenance.json, eval/provenance.json; .* make grpo SCALE"):
+        load(experiment)
+
+
+def test_a_seed_that_one_arm_lacks_is_refused(experiment: CompareArguments) -> None:
+    shutil.rmtree(Path(experiment.shared_dir) / "facts/seed-2")
+    with pytest.raises(UserError, match="facts/seed-2 has not finished"):
+        load(experiment)
+
+
+def test_an_evaluation_without_a_stage_is_named(experiment: CompareArguments) -> None:
+    shutil.rmtree(Path(experiment.shared_dir) / "facts/seed-2/eval/pretrain")
+    with pytest.raises(UserError, match="eval/pretrain/predictions.parquet cannot be read"):
+        load(experiment)
+
+
+def test_a_ledger_without_a_stage_is_refused(experiment: CompareArguments) -> None:
+    path = Path(experiment.shared_dir) / "facts/seed-1/ledger.json"
+    ledger = json.loads(path.read_text())
+    del ledger["stages"]["grpo"]
+    write_json(path, ledger)
+    with pytest.raises(UserError, match="ledgers differ in grpo.flops: plain/seed-1 has .* facts/seed-1 has None"):
+        check_comparable(load(experiment), "plain")
+
+
+def test_fewer_seeds_than_the_protocol_asks_for_make_the_report_exploratory(experiment: CompareArguments) -> None:
+    experiment.seeds = [0, 1]
+    results = build_results(experiment, load(experiment))
+    assert results["exploratory"]
+    assert "2 seed(s); the protocol asks for at least 3." in results["protocol"]["deviations"]
+    assert results["conclusion"]["headline"].startswith("Exploratory. ")
+    assert "2 seeds say too little" in " ".join(results["conclusion"]["may_not_conclude"])
 
 
 def test_controls_are_compared_with_the_treatment(tmp_path: Path) -> None:

@@ -140,13 +140,28 @@ def test_the_short_report_says_what_may_and_may_not_be_concluded(tmp_path: Path)
     assert "1 seed; the protocol asks for at least 3." in (tmp_path / "report.html").read_text()
 
 
-def test_the_terminal_stars_only_what_is_decided() -> None:
-    results = fabricate(ARMS[:2], [0, 1, 2])
+def terminal(results: dict[str, Any]) -> str:
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(summary_table(results))
-    starred = [line for line in console.export_text().splitlines() if "*)" in line]
+    return console.export_text()
+
+
+def test_the_terminal_stars_only_what_is_decided() -> None:
+    results = fabricate(ARMS[:2], [0, 1, 2])
+    (primary,) = [row for row in results["differences"] if row["primary"]]
+    assert "*)" not in terminal(results)  # its interval holds zero
+    primary["interval"] = [0.001, 0.08]
+    starred = [line for line in terminal(results).splitlines() if "*)" in line]
     assert len(starred) == 1
     assert "gsm8k_cot" in starred[0]
+
+
+def test_an_exploratory_report_marks_no_difference() -> None:
+    results = fabricate(ARMS[:2], [0])
+    for row in results["differences"]:
+        row.update(interval=[0.01, 0.09], p_value=1e-6, p_holm=1e-6)
+    assert "*" not in terminal(results)
+    assert "Exploratory." in terminal(results)
 
 
 def test_every_field_is_documented(repository: Path) -> None:
