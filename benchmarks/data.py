@@ -28,6 +28,7 @@ from mulfact.tokenizers.rewrite import reference_rewriter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMMANDS = {
+    "benchmarks": "mulfact.data_builders.benchmarks",
     "corpus": "mulfact.data_builders.corpus",
     "base_tokenizer": "mulfact.tokenizers.base",
     "tokenizer": "mulfact.tokenizers.build",
@@ -60,6 +61,7 @@ def recipes(folder: Path, condition: str, megabytes: float, num_workers: int) ->
         "corpus.min_fact_count": 0,
         "corpus.max_duplicate_fraction": 0.5,
         "tokens.num_workers": num_workers,
+        "pretrain.allow_epochs": True,
     }
     return compose(REPOSITORY / "recipes", "smoke", condition, 0, [f"{key}={value}" for key, value in settings.items()])
 
@@ -79,7 +81,7 @@ def speed(function: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> flo
 def measure_parts(folder: Path) -> dict[str, float]:
     """Return MB/s on one core of every part of the work, on synthetic text."""
     stages = {condition: recipes(folder, condition, 2, 1) for condition in ("baseline", "mulfact")}
-    for stage in ("corpus", "base_tokenizer"):
+    for stage in ("benchmarks", "corpus", "base_tokenizer"):
         run(stage, stages["mulfact"][stage], folder)
     for condition in stages:
         run("tokenizer", stages[condition]["tokenizer"], folder)

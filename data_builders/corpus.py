@@ -177,6 +177,7 @@ def manifest(build: CorpusBuild) -> dict[str, Any]:
             source.name: {
                 **{name: value for name, value in dataclasses.asdict(source).items() if value is not None},
                 **{name: build.tallies[source.name][name] for name in COUNTED},
+                "reconnections": build.tallies[source.name]["position"].get("reconnections", 0),
             }
             for source in build.sources
         },

@@ -6,7 +6,9 @@ for record in reader:
 """
 
 import dataclasses
+import functools
 import itertools
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +21,12 @@ Position = dict[str, Any]
 
 
 class Reader(Protocol):
-    """Yields records behind a position; `position()` is always that behind the last record yielded."""
+    """Yields records behind a position; `position()` is always that behind the last record yielded.
+
+    `reconnections` says how often a connection was lost on the way and found again.
+    """
+
+    reconnections: int
 
     def __iter__(self) -> Iterator[Record]: ...
 
@@ -37,14 +44,17 @@ class SourceReader:
         self.kind: type[FileReader | HubReader] = FileReader if settings.files is not None else HubReader
         self.reading: int = position["reading"] if position else 0
         self.reader: Reader = self.kind(settings, position["at"] if position else None)
+        self.reconnected: int = position["reconnections"] if position else 0
 
     def position(self) -> Position:
-        return {"reading": self.reading, "at": self.reader.position()}
+        reconnections = self.reconnected + self.reader.reconnections
+        return {"reading": self.reading, "at": self.reader.position(), "reconnections": reconnections}
 
     def __iter__(self) -> Iterator[Record]:
         yield from self.reader
         while self.reading + 1 < self.settings.repeat:
             self.reading += 1
+            self.reconnected += self.reader.reconnections
             self.reader = self.kind(self.settings, None)
             yield from self.reader
 
@@ -57,6 +67,7 @@ class FileReader:
         self.paths = settings.paths()
         self.file: int = position["file"] if position else 0
         self.record: int = position["record"] if position else 0
+        self.reconnections = 0
 
     def position(self) -> Position:
         return {"file": self.file, "record": self.record}
@@ -68,6 +79,23 @@ class FileReader:
                 self.record = number
                 yield record
             self.file, self.record = self.file + 1, 0
+
+
+class Retries(logging.Handler):
+    """Counts what `datasets` shows when it has lost a connection: it tries again 20 times, in 100 seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        logging.getLogger("datasets.utils.file_utils").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += "Retrying" in record.getMessage()
+
+
+@functools.cache
+def retries() -> Retries:
+    return Retries()
 
 
 class HubReader:
@@ -93,6 +121,7 @@ class HubReader:
             self.stream = self.stream.select_columns(settings.columns)
         if position is not None:
             self.stream.load_state_dict(position)
+        self.reconnections = 0
 
     def position(self) -> Position:
         return self.stream.state_dict()
@@ -100,6 +129,7 @@ class HubReader:
     def __iter__(self) -> Iterator[Record]:
         records = iter(self.stream)
         while True:
+            before = retries().count
             try:
                 record = next(records)
             except StopIteration:
@@ -109,6 +139,7 @@ class HubReader:
                     f"source {self.settings.name}: reading {self.settings.dataset} failed ({_first_line(error)}); run "
                     "the same command again: it goes on behind the last finished shard"
                 ) from error
+            self.reconnections += retries().count - before
             yield record
 
 

@@ -1,9 +1,11 @@
 """What is known about documents by themselves, and which of them were seen before."""
 
+import tracemalloc
+
 import numpy as np
 
 from mulfact.data_builders.blocks import TextBlock
-from mulfact.data_builders.prepare import FACTS, SeenHashes, Task, count_facts, hash64, prepare
+from mulfact.data_builders.prepare import FACTS, SeenHashes, SortedRuns, Task, count_facts, hash64, prepare
 
 
 def test_prepare_counts_bytes_hashes_and_facts() -> None:
@@ -37,7 +39,7 @@ def test_seen_hashes_count_copies() -> None:
 
 def test_seen_hashes_are_those_of_a_set() -> None:
     draws = np.random.default_rng(0)
-    seen, plain = SeenHashes(), set()
+    seen, plain = SortedRuns(), set()
     for _ in range(200):
         hashes = draws.integers(0, 3000, draws.integers(0, 40)).astype(np.uint64)
         expected = []
@@ -47,3 +49,17 @@ def test_seen_hashes_are_those_of_a_set() -> None:
         assert seen.add(hashes).tolist() == expected
     assert sum(map(len, seen.runs)) == len(plain)
     assert len(seen.runs) < 12
+
+
+def test_hashes_of_all_parts_take_eight_bytes_each() -> None:
+    draws = np.random.default_rng(0)
+    seen, total = SeenHashes(), 400_000
+    everything = draws.integers(0, 2**64, total, np.uint64)
+    tracemalloc.start()
+    for start in range(0, total, 5000):
+        assert seen.add(everything[start : start + 5000]).all()
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not seen.add(everything[::7]).any()
+    assert held < 8.5 * total
+    assert peak < 11 * total
