@@ -90,14 +90,8 @@ def compose(
     """
     recipe = OmegaConf.create(load_yaml(recipes_dir / "base.yaml"))
     for folder, name in (("scales", scale), ("arms", condition)):
-        path = recipes_dir / folder / f"{name}.yaml"
-        if not path.is_file() or Path(name).name != name:
-            known = {p.stem for p in (recipes_dir / folder).glob("*.yaml")}
-            raise unknown(folder.removesuffix("s"), name, known, str(recipes_dir / folder))
-        overlay = load_yaml(path)
-        if "outputs" in overlay:
-            raise UserError(f"{path}: outputs is set on the command line only (make OUTPUTS=...); remove it here")
-        recipe = merge(recipe, overlay, str(path))
+        for path, overlay in overlays(recipes_dir / folder, name):
+            recipe = merge(recipe, overlay, str(path))
     for override in overrides:
         recipe = merge(recipe, parse_override(override), f"override {override!r}")
     recipe = merge(recipe, {"scale": scale, "condition": condition, "seed": seed, **(grid or {})}, "command line")
@@ -112,6 +106,24 @@ def compose(
     check_composed(stages)
     check_written_paths(stages, Path(str(flat["outputs"])))
     return stages
+
+
+def overlays(folder: Path, name: str, above: tuple[str, ...] = ()) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the overlay `name` of a folder with its file, behind those that it `extends`.
+
+    Raises UserError for a name without a file, for files that extend each other, and for a key that only the command
+    line may set.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.is_file() or Path(name).name != name:
+        raise unknown(folder.name.removesuffix("s"), name, {p.stem for p in folder.glob("*.yaml")}, str(folder))
+    overlay = load_yaml(path)
+    if "outputs" in overlay:
+        raise UserError(f"{path}: outputs is set on the command line only (make OUTPUTS=...); remove it here")
+    base = overlay.pop("extends", None)
+    if base in (*above, name):
+        raise UserError(f"{path}: extends {base}, which extends {name} in its turn; remove one of the two")
+    return [*(overlays(folder, str(base), (*above, name)) if base else []), (path, overlay)]
 
 
 def merge(recipe: DictConfig, overlay: Mapping[str, Any], where: str) -> DictConfig:

@@ -54,6 +54,21 @@ def test_every_scale_composes_with_every_arm(recipes: Path) -> None:
         assert len(sizes) == 1, "every arm of a scale has the same vocabulary size"
 
 
+def test_a_scale_extends_another_and_shows_only_what_differs(recipes: Path, tmp_path: Path) -> None:
+    medium, small = (compose(recipes, scale, "mulfact", 0) for scale in ("gpt2_355m", "gpt2_124m"))
+    assert (medium["pretrain"]["n_layer"], medium["pretrain"]["n_embd"]) == (24, 1024)
+    assert medium["corpus"]["sources"] == small["corpus"]["sources"]
+    assert medium["sft"]["max_steps"] == small["sft"]["max_steps"]
+    shutil.copytree(recipes, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "scales" / "first.yaml").write_text("extends: second\n")
+    (tmp_path / "scales" / "second.yaml").write_text("extends: first\n")
+    with pytest.raises(UserError, match="which extends second in its turn"):
+        compose(tmp_path, "first", "mulfact", 0)
+    (tmp_path / "scales" / "first.yaml").write_text("extends: gpt2_125m\n")
+    with pytest.raises(UserError, match="did you mean 'gpt2_124m'"):
+        compose(tmp_path, "first", "mulfact", 0)
+
+
 def test_a_seed_changes_seeds_and_paths_only(recipes: Path) -> None:
     first, second = (flatten(compose(recipes, "smoke", "mulfact", seed)) for seed in (0, 1))
     for key in (key for key in first if first[key] != second[key]):
