@@ -66,7 +66,7 @@ class PosttrainArguments:
         default=None, metadata={"help": "Problems whose chain-of-thought row is longer are left out; null: none."}
     )
     extra_sets: list[dict] = field(
-        default_factory=list, metadata={"help": "Further SFT problems, {source: folder or Hub id, rows: n} each."}
+        default_factory=list, metadata={"help": "Further SFT problems, {source, rows} or {source, weight} each."}
     )
     allow_overlap: list[str] = field(
         default_factory=list, metadata={"help": "Benchmarks whose 13-gram overlap with training is accepted."}
@@ -157,7 +157,8 @@ def main() -> None:
     everything = load_training_problems(arguments)
     split = split_problems(everything, arguments)
     asked = benchmark_questions(benchmarks)
-    extra, extra_report = load_extra_sets(Guard(benchmarks, asked, split.held_out()), arguments)
+    guard = Guard(benchmarks, asked, split.held_out())
+    extra, extra_report = load_extra_sets(guard, len(split.training), arguments)
     training = [*split.training, *extra]
     rows = {
         "sft/train": training_rows(training, arguments),
@@ -184,8 +185,10 @@ def load_training_problems(arguments: PosttrainArguments) -> list[Problem]:
     return load_problems(arguments.gsm8k, "train")
 
 
-def load_extra_sets(guard: Guard, arguments: PosttrainArguments) -> tuple[list[Problem], list[dict[str, Any]]]:
-    """Return the problems of the further sets that may be trained on, and what was left out of each."""
+def load_extra_sets(
+    guard: Guard, own: int, arguments: PosttrainArguments
+) -> tuple[list[Problem], list[dict[str, Any]]]:
+    """Return the problems of the further sets that join `own` problems, and what was left out of each set."""
 
     def refuse(problem: Problem) -> str | None:
         return guard.reason(problem) if fits(problem, arguments.max_characters) else "longer than max_characters"
@@ -193,9 +196,9 @@ def load_extra_sets(guard: Guard, arguments: PosttrainArguments) -> tuple[list[P
     chosen: list[Problem] = []
     report = []
     for entry in arguments.extra_sets:
-        usable, left_out = load_extra_set(entry, refuse)
+        usable, left_out = load_extra_set(entry, own, refuse)
         chosen += usable
-        report.append({**entry, "left_out": dict(left_out)})
+        report.append({**entry, "rows": len(usable), "left_out": dict(left_out)})
     return chosen, report
 
 

@@ -72,15 +72,17 @@ def synthetic_problems(seed: int, count: int, max_steps: int, held_out: bool) ->
     )
 
 
-def load_extra_set(entry: Mapping[str, Any], refuse: Callable[[Problem], str | None]) -> tuple[list[Problem], Counter]:
-    """Return the first `rows` usable problems of a further training set, and why others were left out.
+def load_extra_set(
+    entry: Mapping[str, Any], own: int, refuse: Callable[[Problem], str | None]
+) -> tuple[list[Problem], Counter]:
+    """Return the first usable problems of a further training set, and why others were left out.
 
-    `entry` is {source, rows}; source is a folder with train.jsonl or a Hub id, in the columns of GSM8K (question,
-    answer), of GSM8k-Aug (question, cot, answer) or of TinyGSM (question, code). `refuse` names the reason to leave a
-    problem out. Raises UserError when the set cannot be read, has other columns, or ends before `rows` problems.
+    `entry` is {source, rows}, or {source, weight} for weight x `own` rows, `own` being the number of problems that the
+    set joins. source is a folder with train.jsonl or a Hub id, in the columns of GSM8K (question, answer), of GSM8k-Aug
+    (question, cot or steps, answer) or of TinyGSM (question, code). `refuse` names the reason to leave a problem out.
+    Raises UserError when the set cannot be read, has other columns, or ends before so many problems.
     """
-    if set(entry) != {"source", "rows"} or not isinstance(entry["rows"], int):
-        raise UserError(f"posttrain.extra_sets: expected {{source: <folder or Hub id>, rows: <number>}}, found {entry}")
+    rows = extra_set_rows(entry, own)
     chosen: list[Problem] = []
     reasons: Counter = Counter()
     for where, row in extra_rows(entry["source"]):
@@ -90,12 +92,28 @@ def load_extra_set(entry: Mapping[str, Any], refuse: Callable[[Problem], str | N
             reasons[reason] += 1
         elif problem is not None:
             chosen.append(problem)
-            if len(chosen) == entry["rows"]:
+            if len(chosen) == rows:
                 return chosen, reasons
     raise UserError(
-        f"posttrain.extra_sets: {entry['source']} ended after {len(chosen)} usable problems of {entry['rows']} "
+        f"posttrain.extra_sets: {entry['source']} ended after {len(chosen)} usable problems of {rows} "
         f"(left out: {dict(reasons)}); ask for fewer rows"
     )
+
+
+def extra_set_rows(entry: Mapping[str, Any], own: int) -> int:
+    """Return how many problems an entry of extra_sets asks for. Raises UserError for an entry of another form."""
+    if set(entry) == {"source", "rows"} and isinstance(entry["rows"], int):
+        rows = entry["rows"]
+    elif set(entry) == {"source", "weight"} and isinstance(entry["weight"], int | float):
+        rows = round(entry["weight"] * own)
+    else:
+        rows = 0
+    if rows < 1:
+        raise UserError(
+            "posttrain.extra_sets: expected {source: <folder or Hub id>, rows: <number>}, or weight: <rows for each "
+            f"training problem of GSM8K> instead of rows, found {dict(entry)}"
+        )
+    return rows
 
 
 def extra_rows(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -109,13 +127,19 @@ def extra_rows(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def parse_extra(row: Mapping[str, Any], where: str) -> Problem | None:
-    """Return a row of a further set as a problem; None when its answer is not a number that can be had."""
+    """Return a row of a further set as a problem; None when its answer is not a number that can be had.
+
+    Raises UserError for a row without a question, or with the columns of no set that is known.
+    """
+    if not isinstance(row.get("question"), str) or not row["question"].strip():
+        raise UserError(f"{where}: no text in 'question'; found the columns {', '.join(row)}")
     if "code" in row:
         solved = solve(str(row["code"]))
         return None if solved is None else Problem(str(row["question"]).strip(), *solved, 0)
-    if "cot" in row:
+    if worked := {"cot", "steps"} & set(row):
         number = NUMBER.fullmatch(str(row.get("answer", "")).removeprefix("####").strip())
-        solution = str(row["cot"]).strip()
+        steps = row[min(worked)]  # GSM8k-Aug has its steps in one string, copies of it a list
+        solution = "\n".join(map(str, steps)) if isinstance(steps, list) else str(steps).strip()
         if number is None or not solution:
             return None
         return Problem(str(row["question"]).strip(), solution, number.group().replace(",", ""), solution.count("<<"))

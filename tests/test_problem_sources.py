@@ -106,6 +106,11 @@ TINY = 'def simple_math_problem() -> int:\n    """\n    Ann\n    """\n    a = 6\
         ({"question": "q", "cot": "So <<6*9=54>>54.", "answer": "#### 1,054"}, ("So <<6*9=54>>54.", "1054", 1)),
         ({"question": "q", "cot": "<<1/3=0.3>>", "answer": "1/3"}, None),
         ({"question": "q", "cot": "", "answer": "5"}, None),
+        (
+            {"question": "q", "steps": ["<<6*9=54>>", "<<54-4=50>>"], "answer": "50"},
+            ("<<6*9=54>>\n<<54-4=50>>", "50", 2),
+        ),
+        ({"question": "q", "cot": ["<<6*9=54>>"], "answer": "54", "steps": None}, ("<<6*9=54>>", "54", 1)),
         ({"question": "q", "code": TINY}, ("a = 6\nb = a * 9", "54", 0)),
         ({"question": "q", "code": "import os"}, None),
         (ROW, ("6*9=<<6*9=54>>54\nIt is 1,054.", "1054", 1)),
@@ -116,21 +121,45 @@ def test_rows_of_further_sets(row, expected):
     assert expected == (None if problem is None else (problem.solution, problem.answer, problem.steps))
 
 
+@pytest.mark.parametrize("row", [{"cot": "c", "answer": "5"}, {"question": " ", "code": TINY}, {"problem": "q"}])
+def test_a_row_without_a_question_is_refused(row):
+    with pytest.raises(UserError, match="line 7: no text in 'question'; found the columns"):
+        parse_extra(row, "train.jsonl, line 7")
+
+
+def test_a_weight_is_rows_for_each_problem_of_the_base_set(tmp_path):
+    rows = [{"question": f"q{n}", "cot": "c", "answer": str(n)} for n in range(20)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen, _ = load_extra_set({"source": str(tmp_path), "weight": 1.5}, 8, lambda problem: None)
+    assert len(chosen) == 12
+
+
 def test_a_further_set_counts_what_it_leaves_out(tmp_path):
     rows = [{"question": f"q{n}", "cot": "c", "answer": "x" if n % 5 == 0 else str(n)} for n in range(20)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     entry = {"source": str(tmp_path), "rows": 6}
-    chosen, left_out = load_extra_set(entry, lambda problem: "three" if "3" in problem.answer else None)
+    chosen, left_out = load_extra_set(entry, 0, lambda problem: "three" if "3" in problem.answer else None)
     assert [problem.answer for problem in chosen] == ["1", "2", "4", "6", "7", "8"]
     assert left_out == {"no number for an answer": 2, "three": 1}
     with pytest.raises(UserError, match=r"ended after 14 usable problems of 15 .*'no number for an answer': 4"):
-        load_extra_set({**entry, "rows": 15}, lambda problem: "three" if "3" in problem.answer else None)
+        load_extra_set({**entry, "rows": 15}, 0, lambda problem: "three" if "3" in problem.answer else None)
 
 
-@pytest.mark.parametrize("entry", [{}, {"source": "a/b"}, {"source": "a/b", "rows": "many"}, {"source": "a", "row": 3}])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"source": "a/b"},
+        {"source": "a/b", "rows": "many"},
+        {"source": "a", "row": 3},
+        {"source": "a/b", "rows": 0},
+        {"source": "a/b", "weight": 0.01},
+        {"source": "a/b", "rows": 3, "weight": 1},
+    ],
+)
 def test_a_wrong_entry_is_refused(entry):
-    with pytest.raises(UserError, match=r"expected \{source: <folder or Hub id>, rows: <number>\}"):
-        load_extra_set(entry, lambda problem: None)
+    with pytest.raises(UserError, match=r"expected \{source: <folder or Hub id>, rows: <number>\}, or weight"):
+        load_extra_set(entry, 10, lambda problem: None)
 
 
 def test_further_sets_are_streamed_from_the_hub(monkeypatch):
@@ -139,5 +168,5 @@ def test_further_sets_are_streamed_from_the_hub(monkeypatch):
         return ({"question": f"q{n}", "cot": "<<1+1=2>>", "answer": "2"} for n in range(10**9))
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    chosen, _ = load_extra_set({"source": "zen-E/GSM8k-Aug", "rows": 3}, lambda problem: None)
+    chosen, _ = load_extra_set({"source": "zen-E/GSM8k-Aug", "rows": 3}, 0, lambda problem: None)
     assert [problem.question for problem in chosen] == ["q0", "q1", "q2"]
