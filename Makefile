@@ -16,6 +16,13 @@ PRICE      ?=
 GPU        ?= h100
 export OMP_NUM_THREADS ?= 1
 ACCELERATE ?= accelerate_configs/$(if $(filter smoke,$(SCALE)),cpu,gpu).yaml
+# Processes, each with a GPU of its own, that share the steps of one pretraining. SFT and GRPO take one.
+PROCESSES  ?= 1
+ifneq ($(PROCESSES),1)
+PRETRAIN_ACCELERATE ?= accelerate_configs/$(if $(filter smoke,$(SCALE)),cpu_ddp,ddp).yaml
+LAUNCH     := --num_processes $(PROCESSES) --main_process_port 0
+endif
+PRETRAIN_ACCELERATE ?= $(ACCELERATE)
 PYTHON     ?= python3
 
 R   := $(OUTPUTS)/$(SCALE)
@@ -33,7 +40,7 @@ export TOKENIZERS_PARALLELISM := false
 export MALLOC_MMAP_THRESHOLD_ ?= 2000000000
 export MALLOC_TRIM_THRESHOLD_ ?= 4000000000
 
-SETTINGS = --set outputs=$(OUTPUTS) $(if $(GSM8K),posttrain.gsm8k=$(GSM8K)) $(OVERRIDES)
+SETTINGS = --set outputs=$(OUTPUTS) $(if $(LAUNCH),pretrain.num_processes=$(PROCESSES)) $(if $(GSM8K),posttrain.gsm8k=$(GSM8K)) $(OVERRIDES)
 COMPOSE = python -m mulfact.recipe --scale $(SCALE) $(SETTINGS)
 SUBMAKE = $(MAKE) --no-print-directory
 
@@ -44,7 +51,7 @@ SUBMAKE = $(MAKE) --no-print-directory
 help: ## list the targets
 	@grep -hE '^[a-z_ ]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-42s %s\n", $$1, $$2}'
 	@echo
-	@echo "  settings: SCALE=smoke|pilot|gpt2_124m CONDITION=<arm> SEED=<n> OVERRIDES=\"section.key=value ...\""
+	@echo "  settings: SCALE=smoke|pilot|gpt2_124m|gpt2_355m CONDITION=<arm> SEED=<n> OVERRIDES=\"section.key=value ...\""
 
 # ---------------------------------------------------------------- whole experiments
 
@@ -124,7 +131,7 @@ $(EVERY_ARM:=/tokens/provenance.json): $(R)/%/tokens/provenance.json: $(R)/%/rec
 
 $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.json: \
 		$(R)/%/recipes/pretrain.yaml $(R)/$$(*D)/tokens/provenance.json
-	accelerate launch --quiet --config_file $(ACCELERATE) modeling/pretrain.py --config $<
+	accelerate launch --quiet --config_file $(PRETRAIN_ACCELERATE) $(LAUNCH) modeling/pretrain.py --config $<
 
 $(EVERY_RUN:=/sft_final/provenance.json): $(R)/%/sft_final/provenance.json: \
 		$(R)/%/recipes/sft.yaml $(R)/%/pretrain_final/provenance.json $(R)/posttrain/provenance.json

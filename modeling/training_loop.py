@@ -33,11 +33,17 @@ class Loop:
     def train(self) -> None:
         """Run from the state's step to the last one. Exits with status 143 after a SIGTERM, when it has saved.
 
-        Raises UserError when another process of the job is gone.
+        Raises UserError when a GPU's memory is too small, and when another process of the job is gone.
         """
         try:
             for step in range(self.state.step + 1, self.run.max_steps + 1):
                 self.advance(step)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"the memory of {torch.cuda.get_device_name()} does not hold a micro-batch of "
+                f"{self.arguments.micro_batch_size} sequences: lower pretrain.micro_batch_size, which changes memory and "
+                f"not the step, or set pretrain.loss to chunked ({str(error).splitlines()[0]})"
+            ) from error
         except RuntimeError as error:
             if not (self.run.accelerator.num_processes > 1 and is_lost_connection(error)):
                 raise

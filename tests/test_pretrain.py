@@ -170,6 +170,18 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
     assert [path.name for path in (tmp_path / "pretrain_checkpoints").glob("step-*")] == ["step-00000004"]
 
 
+def test_a_gpu_that_is_too_small_is_told_with_the_setting_that_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_step(self: Pretraining, step: int) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 6.00 GiB.\nGPU 0 has ...")
+
+    monkeypatch.setattr(Pretraining, "take_step", take_step)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Small GPU")
+    with pytest.raises(SystemExit, match=r"memory of Small GPU .* lower pretrain.micro_batch_size, .*6.00 GiB.\)$"):
+        run_main(write_recipe(tmp_path), monkeypatch)
+
+
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
