@@ -41,8 +41,8 @@ class Loop:
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"the memory of {torch.cuda.get_device_name()} does not hold a micro-batch of "
-                f"{self.arguments.micro_batch_size} sequences: lower pretrain.micro_batch_size, which changes memory and "
-                f"not the step, or set pretrain.loss to chunked ({str(error).splitlines()[0]})"
+                f"{self.arguments.micro_batch_size} sequences: lower pretrain.micro_batch_size, which changes memory "
+                f"and not the step, or set pretrain.loss to chunked ({str(error).splitlines()[0]})"
             ) from error
         except RuntimeError as error:
             if not (self.run.accelerator.num_processes > 1 and is_lost_connection(error)):
