@@ -182,8 +182,13 @@ def manifest(build: CorpusBuild) -> dict[str, Any]:
             for source in build.sources
         },
         "generator": generator_report(build),
-        "overlap": build.overlap.report() if build.overlap is not None else None,
+        "overlap": None if build.overlap is None else {**overlap_rule(build.arguments), **build.overlap.report()},
     }
+
+
+def overlap_rule(arguments: CorpusArguments) -> dict[str, Any]:
+    """Return what was done about training documents that hold an item: dropped, unless the benchmark is allowed."""
+    return {"rule": arguments.overlap, "allowed": arguments.allow_overlap}
 
 
 def generator_report(build: CorpusBuild) -> dict[str, Any] | None:

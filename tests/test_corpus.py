@@ -306,6 +306,7 @@ def test_overlap_with_a_benchmark_is_refused_dropped_or_allowed(build: Build, tm
     dropped = build(**changes, overlap="drop")
     manifest = json.loads((dropped / "manifest.json").read_text())
     assert manifest["sources"]["a"]["overlapping"] == 1
+    assert (manifest["overlap"]["rule"], manifest["overlap"]["allowed"]) == ("drop", [])
     assert manifest["overlap"]["benchmarks"]["gsm8k_cot"]["overlapping_texts"] == 1
     assert not any(item in row["text"] for row in documents(dropped, "train"))
 
