@@ -19,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mulfact.errors import UserError, command
+from mulfact.tokenizers.custom import read_settings
+from mulfact.tokenizers.facts import VOCAB_SIZE_MULTIPLE, padded_size
 
 # Where the flat recipe of a stage lies: beside the output it describes.
 SHARED_STAGES = ("corpus", "base_tokenizer", "posttrain", "benchmarks")
@@ -196,9 +198,7 @@ def _container(config: DictConfig) -> dict[str, Any]:
 
 def check_composed(stages: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise UserError for settings that cannot work together, before anything runs."""
-    vocab_size = stages["tokenizer"]["vocab_size"]
-    if vocab_size % 64:
-        raise UserError(f"tokenizer.vocab_size is {vocab_size}: it must be a multiple of 64, for every arm alike")
+    check_vocab_size(stages["tokenizer"], stages["base_tokenizer"])
     pretrain = stages["pretrain"]
     if pretrain["tokens_per_step"] % pretrain["sequence_length"]:
         raise UserError(
@@ -212,6 +212,24 @@ def check_composed(stages: Mapping[str, Mapping[str, Any]]) -> None:
     ):
         if length > pretrain["n_positions"]:
             raise UserError(f"{key} is {length}: it must not exceed pretrain.n_positions ({pretrain['n_positions']})")
+
+
+def check_vocab_size(tokenizer: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+    """Raise UserError for an arm that cannot be built, or whose tokens do not fit the embedding that all arms share.
+
+    The size of a vocabulary that is loaded is known only later, when the tokenizer is built.
+    """
+    settings, vocab_size = read_settings(tokenizer), tokenizer["vocab_size"]
+    if vocab_size % VOCAB_SIZE_MULTIPLE:
+        raise UserError(
+            f"tokenizer.vocab_size is {vocab_size}: it must be a multiple of {VOCAB_SIZE_MULTIPLE}, for every arm alike"
+        )
+    needed = base["vocab_size"] + settings.token_count
+    if base["source"] == "train" and needed > vocab_size:
+        raise UserError(
+            f"tokenizer.vocab_size is {vocab_size}, but base_tokenizer.vocab_size is {base['vocab_size']} and this arm "
+            f"adds {settings.token_count} tokens: set it to at least {padded_size(needed)} for every arm"
+        )
 
 
 def check_written_paths(stages: Mapping[str, Mapping[str, Any]], outputs: Path) -> None:

@@ -115,6 +115,11 @@ def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, ar
         ("pretrain.max_steps", "expected section.key=value"),
         ("pretrain=5", "pretrain is a section"),
         ("tokenizer.vocab_size=2050", "multiple of 64"),
+        ("tokenizer.vocab_size=1600", "adds 81 tokens: set it to at least 1664 for every arm"),
+        ("base_tokenizer.vocab_size=1980", "is 2048, but base_tokenizer.vocab_size is 1980 and this arm adds 81"),
+        ("tokenizer.mode=week", "tokenizer.mode: found 'week'"),
+        ("tokenizer.mode=custom", "tokenizer.custom_tokens is empty"),
+        ("tokenizer.surface_forms=[times]", "leaves out asterisk"),
         ("pretrain.tokens_per_step=1000", "multiple of pretrain.sequence_length"),
         ("sft.max_length=4096", "must not exceed pretrain.n_positions"),
         ("pretrain.tokens=${nowhere}", "nowhere"),
@@ -123,6 +128,26 @@ def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, ar
 def test_settings_that_cannot_work_are_refused(recipes: Path, override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         compose(recipes, "smoke", "mulfact", 0, [override])
+
+
+def test_every_arm_fits_the_same_vocab_size_at_every_scale(recipes: Path) -> None:
+    arms = {path.stem for path in (recipes / "arms").glob("*.yaml")}
+    assert {"baseline", "mulfact", "mulfact_strict", "mulfact_20", "placebo"} <= arms
+    for scale in (recipes / "scales").glob("*.yaml"):
+        sizes = {compose(recipes, scale.stem, arm, 0)["tokenizer"]["vocab_size"] for arm in arms}
+        assert len(sizes) == 1, scale
+
+
+def test_arms_of_different_vocab_sizes_are_refused(
+    recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "recipes"
+    shutil.copytree(recipes, copy)
+    (copy / "arms" / "wide.yaml").write_text("tokenizer: {mode: weak, vocab_size: 4096}\n")
+    command = ["recipe", "--recipes", str(copy), "--scale", "smoke", "--conditions", "baseline", "wide"]
+    monkeypatch.setattr(sys, "argv", [*command, "--set", f"outputs={tmp_path}"])
+    with pytest.raises(SystemExit, match=r"tokenizer.vocab_size differs between arms: .*2048.*4096"):
+        main()
 
 
 def test_a_flat_recipe_keeps_its_time_stamp_when_it_says_the_same(tmp_path: Path) -> None:

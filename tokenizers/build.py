@@ -19,12 +19,11 @@ from mulfact.provenance import stage_output, write_json
 from mulfact.recipe import parse
 from mulfact.tokenizers.base import END_OF_TEXT, PAD, corpus_texts, read_tokenizer
 from mulfact.tokenizers.card import tokenizer_card
-from mulfact.tokenizers.custom import parse_custom_tokens
-from mulfact.tokenizers.facts import FACTS_FILE, SURFACE_FORMS, Facts, FactSettings
+from mulfact.tokenizers.custom import read_settings
+from mulfact.tokenizers.facts import FACTS_FILE, SURFACE_FORMS, VOCAB_SIZE_MULTIPLE, Facts, FactSettings, padded_size
 from mulfact.tokenizers.normalizer import fact_decoders, fact_normalizers
 from mulfact.tokenizers.placebo import choose_pairs
 
-VOCAB_SIZE_MULTIPLE = 64
 SAMPLE_BYTES = 100_000_000  # compressed; counting words in all of a web corpus would take hours
 
 
@@ -56,7 +55,7 @@ def main() -> None:
     inputs = [arguments.base_tokenizer, *([arguments.corpus] if placebo else [])]
     with stage_output(arguments.output_dir, arguments, inputs) as folder:
         base = read_tokenizer(Path(arguments.base_tokenizer) / "tokenizer.json")
-        settings = read_settings(arguments)
+        settings = read_settings(vars(arguments))
         pairs = choose_pairs(sample_texts(arguments.corpus), settings) if placebo else []
         if placebo:
             settings = replace(settings, custom_tokens=tuple(pair.token for pair in pairs))
@@ -64,18 +63,6 @@ def main() -> None:
         save(add_facts(base, facts), facts, arguments.model_max_length, folder)
         (folder / "README.md").write_text(tokenizer_card(facts, pairs), encoding="utf-8")
     print(f"{arguments.output_dir}: {len(facts.fact_tokens)} fact tokens, vocab_size {facts.vocab_size}")
-
-
-def read_settings(arguments: TokenizerArguments) -> FactSettings:
-    """Return what the arm rewrites. Raises UserError for settings that cannot work."""
-    return FactSettings(
-        mode=arguments.mode,
-        max_operand=arguments.max_operand,
-        canonical_order=arguments.canonical_order,
-        token_names=arguments.token_names,
-        surface_forms=tuple(arguments.surface_forms),
-        custom_tokens=parse_custom_tokens(arguments.custom_tokens),
-    )
 
 
 def sample_texts(corpus: str) -> Iterator[str]:
@@ -94,10 +81,9 @@ def fit_facts(settings: FactSettings, base: Tokenizer, vocab_size: int) -> Facts
         raise UserError(f"tokenizer.vocab_size is {facts.vocab_size}: it must be a multiple of {VOCAB_SIZE_MULTIPLE}")
     needed = facts.base_vocab_size + len(facts.fact_tokens)
     if needed > facts.vocab_size:
-        padded = -(-needed // VOCAB_SIZE_MULTIPLE) * VOCAB_SIZE_MULTIPLE
         raise UserError(
             f"tokenizer.vocab_size is {facts.vocab_size}, but the base vocabulary has {facts.base_vocab_size} tokens "
-            f"and this arm adds {len(facts.fact_tokens)}: set it to at least {padded} for every arm"
+            f"and this arm adds {len(facts.fact_tokens)}: set it to at least {padded_size(needed)} for every arm"
         )
     for fact in facts.fact_tokens:
         existing = base.token_to_id(fact.token)

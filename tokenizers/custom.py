@@ -5,14 +5,26 @@ would not be read back, and patterns that give a text two readings. docs/adding_
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mulfact.errors import UserError
-from mulfact.tokenizers.facts import FactToken
+from mulfact.tokenizers.facts import FactSettings, FactToken
 
 KEY = "tokenizer.custom_tokens"
 WORD = "[0-9A-Za-z_]"
+
+
+def read_settings(section: Mapping[str, Any]) -> FactSettings:
+    """Return what an arm rewrites, from its section `tokenizer`. Raises UserError for settings that cannot work."""
+    return FactSettings(
+        mode=section["mode"],
+        max_operand=section["max_operand"],
+        canonical_order=section["canonical_order"],
+        token_names=section["token_names"],
+        surface_forms=tuple(section["surface_forms"]),
+        custom_tokens=parse_custom_tokens(section["custom_tokens"]),
+    )
 
 
 def parse_custom_tokens(entries: Iterable[Any]) -> tuple[FactToken, ...]:

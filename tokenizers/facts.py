@@ -21,6 +21,8 @@ TOKEN_NAMES = ("structured", "literal")
 SURFACE_FORMS = ("asterisk", "times_sign", "middle_dot", "letter_x", "times", "words", "chinese")
 LARGEST_OPERAND = 20
 
+VOCAB_SIZE_MULTIPLE = 64  # rows of the embedding: what a GPU multiplies fast
+
 FACTS_FILE = "facts.json"
 
 
@@ -70,6 +72,11 @@ class FactSettings:
         """Whether the tokens of this arm are products, which the grammar knows how to find."""
         return self.mode in ("weak", "strict")
 
+    @property
+    def token_count(self) -> int:
+        """The number of the arm's tokens; known for the placebo arm before its words are counted."""
+        return len(self.custom_tokens) if self.mode in ("none", "custom") else len(self.pairs())
+
     def tokens(self) -> list[FactToken]:
         """Return the arm's tokens in the order of their ids."""
         if not self.multiplies:
@@ -86,6 +93,11 @@ class FactSettings:
         text = f"{a}*{b}={a * b}" if self.mode == "strict" else f"{a}*{b}"
         name = "<MUL_" + re.sub("[*=]", "_", text) + ">"
         return FactToken(text if self.token_names == "literal" else name, text, (a, b))
+
+
+def padded_size(tokens: int) -> int:
+    """Return the smallest vocab_size for so many tokens: a multiple of 64."""
+    return -(-tokens // VOCAB_SIZE_MULTIPLE) * VOCAB_SIZE_MULTIPLE
 
 
 def _check_choice(key: str, value: str, valid: tuple[str, ...]) -> None:
