@@ -81,6 +81,12 @@ tokenizer tokens: $(INSTALLED) ## what all seeds of CONDITION share
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(R)/$(CONDITION)/$@/provenance.json
 
+inspect: $(INSTALLED) ## show TEXT as the tokens of each arm in CONDITIONS, here and as a page
+	@$(COMPOSE) --conditions $(CONDITIONS)
+	@$(SUBMAKE) $(CONDITIONS:%=$(R)/%/tokenizer/provenance.json)
+	@python -m mulfact.tokenizers.inspect_text --text "$${TEXT:?give TEXT=...}" --html $(R)/inspect.html \
+		--tokenizers $(CONDITIONS:%=$(R)/%/tokenizer)
+
 pretrain sft grpo: $(INSTALLED) ## one stage of the run CONDITION, SEED (and whatever it still needs)
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/$@_final/provenance.json
@@ -205,5 +211,5 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment plan compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens pretrain \
-	sft grpo eval ledger push pull stranger test quality audit clean
+.PHONY: help smoke experiment plan compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens inspect \
+	pretrain sft grpo eval ledger push pull stranger test quality audit clean
