@@ -39,24 +39,44 @@ def conclude(results: Results) -> dict[str, Any]:
 
 
 def secondary(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return the secondary outcomes that are decided."""
-    entries = [entry for entry in results["differences"] if entry["role"] == "secondary" and decided(entry, results)]
-    return [f"As a secondary outcome: {describe(entry, results)}." for entry in entries], []
+    """Return the secondary outcomes that are decided, in a sentence for each arm."""
+    sentences = []
+    for condition in dict.fromkeys(entry["condition"] for entry in results["differences"]):
+        found = [
+            f"{points(entry['difference'], sign=True)} on {entry['task']} ({interval(entry)})"
+            for entry in results["differences"]
+            if (entry["condition"], entry["role"]) == (condition, "secondary") and decided(entry, results)
+        ]
+        if found:
+            sentences.append(
+                f"As secondary outcomes, {condition} scored against {results['reference']}: {', '.join(found)}."
+            )
+    return sentences, []
 
 
 def attribution(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return whether a decided difference of the first treatment is due to its own tokens."""
+    """Return whether a decided difference of the first treatment is due to its own tokens.
+
+    It is only where the treatment differs, in the same direction, from every arm whose tokens stand for no fact.
+    """
     if not any(decided(entry, results) for entry in primary[:1]):
         return [], []
-    if not results["contrasts"]:
-        return [], [
-            "That the difference comes from what the tokens stand for: no arm with as many other tokens was compared."
-        ]
+    open_question = "That the difference comes from what the tokens stand for: "
+    controls = [entry for entry in results["contrasts"] if entry["control"]]
     may: list[str] = []
     may_not: list[str] = []
     for entry in results["contrasts"]:
         text = describe(entry, results)
         (may if decided(entry, results) else may_not).append(f"{text}." if decided(entry, results) else f"That {text}.")
+    other = [
+        entry["reference"]
+        for entry in controls
+        if not (decided(entry, results) and entry["difference"] * primary[0]["difference"] > 0)
+    ]
+    if not controls:
+        may_not.append(open_question + "no arm with as many other tokens was compared.")
+    elif other:
+        may_not.append(f"{open_question}it is not shown against {' and '.join(other)}.")
     return may, may_not
 
 
@@ -101,29 +121,52 @@ def reach(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], l
 
 def headline(primary: list[dict[str, Any]], results: Results) -> str:
     """Return one sentence with the difference and its interval for each arm against the reference."""
-    sentences = []
+    verdicts = []
     for entry in primary:
         if not excludes_zero(entry):
-            verdict = "; no difference is shown"
+            verdicts.append("; no difference is shown")
         elif results["exploratory"] or decided(entry, results):
-            verdict = ""
+            verdicts.append("")
         else:
-            verdict = f"; not significant among {len(primary)} arms"
-        sentences.append(f"{describe(entry, results)}{verdict}.")
-    return ("Exploratory. " if results["exploratory"] else "") + " ".join(sentences)
+            verdicts.append(f"; not significant among {len(primary)} arms")
+    if len(primary) == 1:
+        text = f"{describe(primary[0], results)}{verdicts[0]}."
+    else:
+        scores = [
+            f"{entry['condition']} {points(entry['difference'], sign=True)} ({interval(entry)}{verdict})"
+            for entry, verdict in zip(primary, verdicts, strict=True)
+        ]
+        level = f"{results['confidence_level']:.0%} intervals"
+        text = f"Against {results['reference']} on {where(primary[0], results)}, {level}: {', '.join(scores)}."
+    return ("Exploratory. " if results["exploratory"] else "") + text
 
 
 def describe(entry: Mapping[str, Any], results: Results) -> str:
     """Return a difference in words, with its interval, items and seeds."""
-    low, high = (points(bound, sign=True, unit=False) for bound in entry["interval"])
     benchmark = results["benchmarks"][entry["task"]]
-    seeds = len(results["seeds"])
     return (
         f"{entry['condition']} scored {points(entry['difference'], sign=True)} against {entry['reference']} on "
         f"{benchmark['description']}, after {entry['stage'].upper()} "
-        f"({results['confidence_level']:.0%} interval {low} to {high}; "
-        f"{benchmark['items']:,} items, {seeds} seed{'s' if seeds > 1 else ''})"
+        f"({results['confidence_level']:.0%} interval {interval(entry)}; {size(entry, results)})"
     )
+
+
+def where(entry: Mapping[str, Any], results: Results) -> str:
+    """Return what a difference was measured on."""
+    description = results["benchmarks"][entry["task"]]["description"]
+    return f"{description}, after {entry['stage'].upper()} ({size(entry, results)})"
+
+
+def size(entry: Mapping[str, Any], results: Results) -> str:
+    """Return the numbers of items and seeds in words."""
+    seeds = len(results["seeds"])
+    return f"{results['benchmarks'][entry['task']]['items']:,} items, {seeds} seed{'s' if seeds > 1 else ''}"
+
+
+def interval(entry: Mapping[str, Any]) -> str:
+    """Return the interval of a difference, in points."""
+    low, high = (points(bound, sign=True, unit=False) for bound in entry["interval"])
+    return f"{low} to {high}"
 
 
 def decided(entry: Mapping[str, Any], results: Results) -> bool:
@@ -141,7 +184,8 @@ def excludes_zero(entry: Mapping[str, Any]) -> bool:
 def points(value: float, sign: bool = False, unit: bool = True) -> str:
     """Return an accuracy difference in percentage points."""
     text = f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
-    return text.replace("-", "−") + (" points" if unit else "")
+    text = "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+    return text + (" points" if unit else "")
 
 
 def deviations(arguments: CompareArguments, runs: Mapping[Any, Run], benchmarks: Mapping[str, Any]) -> list[str]:

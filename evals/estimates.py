@@ -9,6 +9,7 @@ import numpy as np
 
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison import STAGES, Run
+from mulfact.evals.outcomes import fact_tokens
 from mulfact.evals.significance import (
     Estimate,
     detectable_effect,
@@ -91,11 +92,18 @@ def differences(arguments: CompareArguments, runs: Runs) -> list[Entry]:
 
 
 def contrasts(arguments: CompareArguments, runs: Runs) -> list[Entry]:
-    """Return the primary outcome of the first treatment against the other treatments: what is due to its own tokens."""
-    treatment, *controls = arguments.treatments
+    """Return the primary outcome of the first treatment against the other treatments: what is due to its own tokens.
+
+    `control` says whether the other arm has added tokens of which none stands for a fact.
+    """
+    treatment, *others = arguments.treatments
     stage, task = arguments.primary_stage, arguments.primary_task
-    entries = [difference(arguments, runs, treatment, control, stage, task) | {"role": "secondary"}
-               for control in controls]  # fmt: skip
+    entries = []
+    for other in others:
+        tokens = fact_tokens(runs[other, arguments.seeds[0]]).values()
+        control = bool(tokens) and all(token["operands"] is None for token in tokens)
+        entry = difference(arguments, runs, treatment, other, stage, task)
+        entries.append(entry | {"role": "secondary", "control": control})
     correct_families(entries)
     return entries
 

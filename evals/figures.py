@@ -116,16 +116,24 @@ def draw_curves(
         if not tables:
             continue
         if len(tables) > 1 or smooth:
-            for table in tables:
-                axes.plot(table[:, 1], table[:, 2], color=look.colour, linewidth=0.6, alpha=0.3)
+            for table in tables:  # the more of them, the fainter: the means, in front of all, stay visible
+                axes.plot(
+                    table[:, 1],
+                    table[:, 2],
+                    color=look.colour,
+                    linewidth=0.6,
+                    alpha=0.35 / len(tables) ** 0.6,
+                    zorder=1,
+                )
         # A mean over fewer seeds than the arm has would jump where a seed is missing.
         steps = sorted(set.intersection(*[set(table[:, 0]) for table in tables]))
         mean = np.mean([table[np.isin(table[:, 0], steps)] for table in tables], axis=0)
         values = moving_mean(mean[:, 2]) if smooth else mean[:, 2]
         marker = look.marker if len(mean) <= 12 else None
         axes.plot(
-            mean[:, 1], values, color=look.colour, linestyle=look.line, linewidth=1.6, marker=marker, markersize=4
-        )
+            mean[:, 1], values, color=look.colour, linestyle=look.line, linewidth=1.6, marker=marker, markersize=4,
+            zorder=3,
+        )  # fmt: skip
     axes.grid(axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 5), useMathText=True)

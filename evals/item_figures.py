@@ -38,9 +38,8 @@ def heatmap_figure(results: Results, maps: dict[str, dict[str, Any]], share: boo
     colours: Colormap = matplotlib.colormaps["cividis" if share else "Blues"].with_extremes(
         bad="#D9D9D9" if share else "#FFFFFF"
     )
-    shown = np.concatenate([tables[s, arm].ravel() for s in stages for arm in arms if (s, arm) in tables])
-    least, most = float(np.nanmin(shown)), float(np.nanmax(shown))
-    norm = Normalize(0, 100) if share else LogNorm(least, max(most, 10 * least))
+    most = max(float(np.nanmax(tables[s, arm], initial=10)) for s in stages for arm in arms if (s, arm) in tables)
+    norm = Normalize(0, 100) if share else LogNorm(1, most)
     side = (WIDTH - 1) / len(stages)
     figure = Figure(figsize=(WIDTH, (side + 0.15) * len(arms) + 0.2), layout="constrained")
     grid = figure.subplots(len(arms), len(stages), squeeze=False, sharex=True, sharey=True)
@@ -67,7 +66,7 @@ def write_cells(axes: Axes, table: np.ndarray, norm: Normalize, dark_is_low: boo
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
             dark = (norm(value) < 0.5) == dark_is_low
-            text = f"{value:.0f}" if value < 1000 else f"{value / 1000:.0f}k"
+            text = f"{value:.0f}" if value < 1000 else f"{value / 1000:.{0 if value >= 9950 else 1}f}k"
             axes.text(column, row, text, ha="center", va="center", fontsize=5.5, color="white" if dark else "black")
 
 

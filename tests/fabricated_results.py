@@ -57,7 +57,7 @@ def fabricate(conditions: list[str], seeds: list[int]) -> dict[str, Any]:
         "differences": [],
         "contrasts": [
             difference({"condition": others[0], "reference": other, "stage": "grpo", "task": "gsm8k_cot"},
-                       "gsm8k", "secondary", dict.fromkeys(seeds, 0.01))
+                       "gsm8k", "secondary", dict.fromkeys(seeds, 0.01)) | {"control": other == "placebo"}
             for other in others[1:]
         ],
         "measures": [

@@ -246,6 +246,13 @@ def test_controls_are_compared_with_the_treatment(tmp_path: Path) -> None:
     arguments = arguments_for(tmp_path / "pilot", ["plain", "facts", "placebo"], [0, 1, 2])
     (entry,) = build_results(arguments, load(arguments))["contrasts"]
     assert (entry["condition"], entry["reference"], entry["difference"]) == ("facts", "placebo", 0.0)
+    assert not entry["control"]  # its tokens stand for facts as well
+
+    for path in Path(arguments.shared_dir).glob("placebo/*/grpo_final/facts.json"):
+        facts = json.loads(path.read_text())
+        write_json(path, facts | {"fact_tokens": [token | {"operands": None} for token in facts["fact_tokens"]]})
+    (entry,) = build_results(arguments, load(arguments))["contrasts"]
+    assert entry["control"]
 
 
 def test_the_command_writes_the_report_and_prints_where_it_lies(

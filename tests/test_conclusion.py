@@ -52,7 +52,11 @@ def test_an_interval_that_excludes_zero_is_not_enough_among_many_arms() -> None:
     headline, may, may_not = texts(
         results_with(arms=("baseline", "mulfact", "placebo"), difference=0.03, interval=[0.001, 0.05], p_holm=0.08)
     )
-    assert "not significant among 2 arms" in headline
+    assert headline == (
+        "Against baseline on items, after GRPO (200 items, 3 seeds), 95% intervals: "
+        "mulfact +3.0 points (+0.1 to +5.0; not significant among 2 arms), "
+        "placebo 0.0 points (−2.0 to +2.0; no difference is shown)."
+    )
     assert "mulfact scored" not in may
     assert "after correction for 2 arms p is 0.08" in may_not
 
@@ -75,8 +79,24 @@ def test_a_control_decides_whether_the_tokens_are_the_reason(decided: bool) -> N
     if decided:
         results["contrasts"][0].update(FOUND)
     _, may, may_not = texts(results)
-    assert ("against placebo" in may) == decided
-    assert ("against placebo" in may_not) == (not decided)
+    assert ("mulfact scored +3.0 points against placebo" in may) == decided
+    assert ("mulfact scored 0.0 points against placebo" in may_not) == (not decided)
+    assert ("stand for: it is not shown against placebo" in may_not) == (not decided)
+
+
+def test_a_variant_of_the_facts_is_no_control() -> None:
+    results = results_with(arms=("baseline", "mulfact", "mulfact_strict"), **FOUND)
+    _, _, may_not = texts(results)
+    assert "mulfact scored 0.0 points against mulfact_strict" in may_not
+    assert "no arm with as many other tokens was compared" in may_not
+
+
+def test_a_control_that_is_better_takes_the_reason_away() -> None:
+    results = results_with(arms=("baseline", "mulfact", "placebo"), **FOUND)
+    results["contrasts"][0].update(difference=-0.03, interval=[-0.05, -0.01], p_holm=0.004)
+    _, may, may_not = texts(results)
+    assert "mulfact scored −3.0 points against placebo" in may
+    assert "stand for: it is not shown against placebo" in may_not
 
 
 def test_descriptive_outcomes_are_never_concluded() -> None:
@@ -93,7 +113,7 @@ def test_a_decided_secondary_outcome_is_named_as_one() -> None:
     row = next(row for row in results["differences"] if row["role"] == "secondary" and row["task"] == "svamp")
     row.update(FOUND)
     _, may, _ = texts(results)
-    assert may.count("As a secondary outcome: ") == 1
+    assert "As secondary outcomes, mulfact scored against baseline: +3.0 points on svamp (+1.0 to +5.0)." in may
 
 
 def test_an_arm_that_spends_more_in_grpo_is_not_called_equal_in_cost() -> None:
