@@ -40,7 +40,7 @@ def liger_function(device_type: str) -> Any:
     except ImportError as error:
         raise UserError(
             f"pretrain.loss is liger, but {error.name} is not installed: pip install "
-            "'mulfact[gpu]', or set it to chunked"
+            "--editable '.[gpu]', or set it to chunked"
         ) from error
     if device_type == "cpu" and not triton.knobs.runtime.interpret:
         raise UserError("pretrain.loss is liger, which has no CPU kernel: set it to chunked")
