@@ -84,7 +84,8 @@ def push(api: HfApi, arguments: PushArguments, repository: Repository, folder: P
     )
     tag = f"protocol-{protocol[:12]}"
     set_tag(api, repo_id, repo_type, commit.oid, tag, f"docs/protocol.md with SHA-256 {protocol}")
-    return f"{repo_id}: {'unchanged' if commit.oid == before.sha else 'revision ' + commit.oid[:12]}, tag {tag}"
+    seen_by = "public" if arguments.public or not before.private else "private"
+    return f"{repo_id} ({seen_by}): {'unchanged' if commit.oid == before.sha else commit.oid[:12]}, tag {tag}"
 
 
 def set_tag(api: HfApi, repo_id: str, repo_type: str, revision: str, tag: str, message: str) -> None:

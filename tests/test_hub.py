@@ -2,7 +2,7 @@
 
 import httpx2
 import pytest
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from mulfact.errors import UserError
 from mulfact.release import hub
@@ -84,3 +84,8 @@ def test_a_missing_file_is_told_by_its_reason() -> None:
         raise LocalEntryNotFoundError("An error happened\nwhile trying") from refusal(403)
     with pytest.raises(UserError, match="cannot be reached"), hub.told_in_a_line("pull"):
         raise LocalEntryNotFoundError("An error happened\nwhile trying")
+
+
+def test_offline_mode_is_told() -> None:
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE is set; unset it"), hub.told_in_a_line("push"):
+        raise OfflineModeIsEnabled("Cannot reach")

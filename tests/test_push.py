@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from hub_faults import Fault
-from hub_server import READER, HubServer
+from hub_server import READER, WRITER, HubServer
 from release_commands import ORG, REPOSITORY, environment, push, push_command, run
 from release_folders import write_release
 
@@ -94,6 +94,17 @@ def test_public_opens_what_was_private(server: HubServer, shared_dir: Path, tmp_
     push(server, tmp_path, shared_dir, "baseline", public=True)
     assert not any(repo.private for repo in server.store.repos.values())
     assert not any(collection["private"] for collection in server.store.collections.values())
+    again = push(server, tmp_path, shared_dir, "baseline")
+    assert again.count(" (public): unchanged") == len(server.store.repos), "what is open stays open, and is said to be"
+
+
+def test_the_token_of_a_login_is_used(server: HubServer, shared_dir: Path, tmp_path: Path) -> None:
+    variables = environment(server, tmp_path, token=None)
+    (tmp_path / "hf").mkdir()
+    (tmp_path / "hf" / "token").write_text(WRITER)
+    result = run(push_command(shared_dir, "baseline"), variables)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(" (private): ") == len(server.store.repos)
 
 
 # ---------------------------------------------------------------- what is told in a line
