@@ -3,13 +3,15 @@
     python benchmarks/data.py                                                # 10 MB, 1 and 2 workers: about a minute
     python benchmarks/data.py --megabytes 10 100 1000 --json data.json       # how they scale, and that memory does not
 
-Megabytes are 10^6 bytes of raw text. Peak memory is that of the largest process of a command.
+Megabytes are 10^6 bytes of raw text. Peak memory is that of the largest process of a command. The parts are timed in
+CPU seconds, which a busy machine does not lengthen; those of a command are of all its processes together.
 """
 
 import argparse
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,12 +23,17 @@ from typing import Any
 import yaml
 
 from mulfact.data_builders.contamination import NgramIndex
+from mulfact.data_builders.corpus import CorpusArguments, read_sources
+from mulfact.data_builders.corpus_build import CorpusBuild
 from mulfact.data_builders.synthetic import SyntheticSettings, documents
+from mulfact.data_builders.work_folder import WorkFolder
+from mulfact.data_builders.workers import Workers
 from mulfact.recipe import compose
 from mulfact.tokenizers.encode import BulkEncoder
 from mulfact.tokenizers.rewrite import reference_rewriter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+COLUMNS = ("command", "MB", "workers", "MB/s", "seconds", "CPU seconds", "peak MB")
 COMMANDS = {
     "benchmarks": "mulfact.data_builders.benchmarks",
     "corpus": "mulfact.data_builders.corpus",
@@ -36,19 +43,31 @@ COMMANDS = {
 }
 
 
-def run(stage: str, recipe: dict[str, Any], folder: Path) -> tuple[float, float]:
-    """Run a stage's command; return its seconds and the peak memory of its largest process in MB."""
+def run(stage: str, recipe: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Run a stage's command; return its seconds, its CPU seconds and the peak memory of its largest process in MB."""
+    shutil.rmtree(recipe["output_dir"], ignore_errors=True)  # finished shards would be taken up
     path = folder / f"{stage}.yaml"
     path.write_text(yaml.safe_dump(recipe))
-    started = time.perf_counter()
+    command = [sys.executable, "-m", COMMANDS[stage], "--config", str(path)]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", COMMANDS[stage], "--config", str(path)], stdout=log, stderr=log
+        launched = subprocess.run(
+            [sys.executable, "-c", LAUNCHER, *command], stdout=subprocess.PIPE, stderr=log, text=True, check=False
         )
-        _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
+    if launched.returncode != 0:
         sys.exit(f"{stage} failed: {(folder / 'log').read_text().splitlines()[-1]}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1000
+    seconds, cpu_seconds, kilobytes = map(float, launched.stdout.split())
+    return {"seconds": seconds, "CPU seconds": cpu_seconds, "peak MB": kilobytes * 1024 / 1e6}
+
+
+# A process that is started counts the memory of the one that starts it as its own peak: so that one is kept small.
+LAUNCHER = """
+import os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+sys.exit(status != 0)
+"""
 
 
 def recipes(folder: Path, condition: str, megabytes: float, num_workers: int) -> dict[str, dict[str, Any]]:
@@ -67,14 +86,14 @@ def recipes(folder: Path, condition: str, megabytes: float, num_workers: int) ->
 
 
 def speed(function: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> float:
-    """Return MB/s of a function over `texts`: the best of three, after a first call that compiles what it needs."""
+    """Return MB per CPU second of a function over `texts`: the best of three, after a call that compiles its patterns."""
     function(texts[:100])
     size = sum(len(text.encode()) for text in texts) / 1e6
     times = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         function(texts)
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     return size / min(times)
 
 
@@ -95,7 +114,25 @@ def measure_parts(folder: Path) -> dict[str, float]:
         "count facts": speed(lambda texts: [rewriter.count(text) for text in texts], texts),
         "13-gram overlap": speed(index.find, unrelated),
         **{f"tokenize, {condition}": speed(encoder.encode_batch, texts) for condition, encoder in encoders.items()},
+        "corpus, main process": main_process_speed(recipes(folder, "baseline", 20, 2)["corpus"]),
     }
+
+
+def main_process_speed(recipe: dict[str, Any]) -> float:
+    """Return MB per CPU second of the main process of a corpus build: the ceiling for any number of workers.
+
+    CPU seconds, so that neither waiting for workers nor a busy machine counts.
+    """
+    arguments = CorpusArguments(**recipe)
+    sources = read_sources(arguments)
+    work = WorkFolder(arguments.output_dir, {})
+    with Workers(arguments.num_workers) as workers:
+        build = CorpusBuild(arguments, sources, work)
+        started = time.process_time()
+        build.run(workers)
+        seconds = time.process_time() - started
+    work.remove()
+    return arguments.target_bytes / 1e6 / seconds
 
 
 def measure_commands(folder: Path, megabytes: Sequence[float], workers: Sequence[int]) -> list[dict[str, Any]]:
@@ -104,11 +141,15 @@ def measure_commands(folder: Path, megabytes: Sequence[float], workers: Sequence
     for size, num_workers in itertools.product(megabytes, workers):
         stages = recipes(folder, "mulfact", size, num_workers)
         for stage in ("corpus", "tokens"):
-            seconds, memory = run(stage, stages[stage], folder)
-            rows.append({"command": stage, "MB": size, "workers": num_workers, "seconds": round(seconds, 2),
-                         "MB/s": round(size / seconds, 2), "peak memory, MB": round(memory)})  # fmt: skip
-            print("  ".join(f"{value:>10}" for value in rows[-1].values()), flush=True)
+            measured = run(stage, stages[stage], folder)
+            rows.append({"command": stage, "MB": size, "workers": num_workers, "MB/s": size / measured["seconds"]})
+            rows[-1] |= measured
+            print("  ".join(f"{_cell(value):>11}" for value in rows[-1].values()), flush=True)
     return rows
+
+
+def _cell(value: str | float) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:
@@ -125,7 +166,7 @@ def main() -> None:
         parts = measure_parts(folder)
         for part, megabytes in parts.items():
             print(f"{part:>20}: {megabytes:6.2f} MB/s on one core")
-        print("  ".join(f"{column:>10}" for column in ("command", "MB", "workers", "seconds", "MB/s", "peak MB")))
+        print("  ".join(f"{column:>11}" for column in COLUMNS))
         rows = measure_commands(folder, arguments.megabytes, arguments.workers)
     if arguments.json:
         arguments.json.write_text(json.dumps({"parts": parts, "commands": rows}, indent=2) + "\n")
