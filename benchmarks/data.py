@@ -86,7 +86,7 @@ def recipes(folder: Path, condition: str, megabytes: float, num_workers: int) ->
 
 
 def speed(function: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> float:
-    """Return MB per CPU second of a function over `texts`: the best of three, after a call that compiles its patterns."""
+    """Return MB per CPU second of a function over `texts`: the best of three, after one that compiles patterns."""
     function(texts[:100])
     size = sum(len(text.encode()) for text in texts) / 1e6
     times = []
