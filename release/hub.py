@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import TypeVar
 
 import httpx2
@@ -45,6 +46,8 @@ def persist(call: Callable[..., Result], *arguments: object, **settings: object)
             wait, reason = asked_wait(error) or wait, f"answered {error.response.status_code}"
         except httpx2.TransportError as error:
             reason = f"did not answer ({type(error).__name__})"
+        except JSONDecodeError:  # a gateway's page; the client reads the answer before it looks at the status
+            reason = "did not answer in JSON"
         print(f"the Hub {reason}; trying again in {wait:g} s", file=sys.stderr, flush=True)
         time.sleep(wait)
     return call(*arguments, **settings)
@@ -68,7 +71,7 @@ def told_in_a_line(what: str) -> Iterator[None]:
         raise UserError(f"{what}: HF_HUB_OFFLINE is set; unset it") from error
     except HFValidationError as error:
         raise UserError(f"{what}: not a name that the Hub allows; {error}") from error
-    except (HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError) as error:
+    except (HfHubHTTPError, httpx2.TransportError, JSONDecodeError, LocalEntryNotFoundError) as error:
         # snapshot_download says that a file is not here, and keeps the reason why it could not be fetched.
         reason = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
         if isinstance(reason, HfHubHTTPError):

@@ -1,5 +1,7 @@
 """Attempts and errors of the Hub's calls, without a Hub."""
 
+from json import JSONDecodeError
+
 import httpx2
 import pytest
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -37,7 +39,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_passing_fault_is_waited_out(waits: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     flaky = Flaky(refusal(500), httpx2.ConnectError("no"), refusal(429, Retry_After="7"))
     assert hub.persist(flaky, "x", exist_ok=True) == "made x"
-    assert waits == [0.5, 1.0, 7.0]
+    assert hub.persist(Flaky(JSONDecodeError("a gateway's page", "<html>", 0)), "x", exist_ok=True) == "made x"
+    assert waits == [0.5, 1.0, 7.0, 0.5]
     assert capsys.readouterr().err.splitlines()[1] == "the Hub did not answer (ConnectError); trying again in 1 s"
 
 

@@ -13,6 +13,8 @@ from release_folders import write_release
 
 from mulfact.provenance import hash_file
 
+pytestmark = pytest.mark.xdist_group("pull")  # one experiment for all of them
+
 WEIGHTS = f"/{ORG}/mulfact-smoke-mulfact-seed0-grpo/resolve/[^/]+/model.safetensors"
 
 

@@ -18,6 +18,8 @@ from release_folders import write_release
 
 from mulfact.provenance import hash_file, write_json
 
+pytestmark = pytest.mark.xdist_group("push")  # one experiment for all of them
+
 SECRET = "hf_DistinctiveSecret0123456789"
 
 
@@ -56,6 +58,12 @@ def test_an_experiment_becomes_private_repositories_in_one_collection(
         "tokenizer.json", "tokenizer_config.json", "trainer_state.json",
     ]  # fmt: skip
     assert "runs/mulfact/seed-0/eval/grpo/predictions.parquet" in files[f"{ORG}/mulfact-smoke-report"]
+
+    for (kind, repo_id), repo in repos.items():
+        for path in repo.files:
+            content = server.store.read(kind, repo_id, path)
+            assert str(shared_dir.parent).encode() not in content, f"{repo_id} {path}"
+            assert b"/data/sets" not in content, f"{repo_id} {path}"
 
     (collection,) = server.store.collections.values()
     assert collection["private"]

@@ -7,6 +7,8 @@ from hub_server import READER, HubServer
 from release_commands import ORG, environment, push, run
 from release_folders import write_release
 
+pytestmark = pytest.mark.xdist_group("stranger")  # one experiment for all of them
+
 # `import mulfact` and its like fail as they do where they are not installed.
 WITHOUT_US = """
 import sys
