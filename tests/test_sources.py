@@ -1,5 +1,6 @@
 """A source read in one go and a source taken up at any block are the same source."""
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -78,6 +79,17 @@ def test_filters_count_what_they_leave_out(tmp_path: Path) -> None:
     (block,) = read_all(settings)
     assert block.texts() == ["long enough to stay"]
     assert block.skipped == {"too_short": 1, "too_long": 1, "reserved_text": 2}
+
+
+def test_the_text_may_stand_in_another_column(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"body": "of a line", "text": 5}\n')
+    pq.write_table(pa.table({"body": ["of a row"]}), tmp_path / "b.parquet")
+    settings = SourceSettings("a", 1.0, files=[str(tmp_path / name) for name in ("a.jsonl", "b.parquet")])
+    assert texts(read_all(dataclasses.replace(settings, text_column="body"))) == ["of a line", "of a row"]
+    (tmp_path / "web").mkdir()
+    pq.write_table(pa.table({"body": ["of the Hub"]}), tmp_path / "web" / "train.parquet")
+    hub = SourceSettings("web", 1.0, dataset=str(tmp_path / "web"), text_column="body")
+    assert texts(read_all(hub)) == ["of the Hub"]
 
 
 def test_bad_records_are_refused_or_counted(tmp_path: Path) -> None:
