@@ -87,9 +87,18 @@ inspect: $(INSTALLED) ## show TEXT as the tokens of each arm in CONDITIONS, here
 	@python -m mulfact.tokenizers.inspect_text --text "$${TEXT:?give TEXT=...}" --html $(R)/inspect.html \
 		--tokenizers $(CONDITIONS:%=$(R)/%/tokenizer)
 
+rewrites: $(INSTALLED) ## list each rewrite in FILES (.txt, .jsonl, .parquet) with its context, by the arm CONDITION
+	@$(COMPOSE) --conditions $(CONDITION)
+	@$(SUBMAKE) $(R)/$(CONDITION)/tokenizer/provenance.json
+	@python -m mulfact.tokenizers.list_rewrites --tokenizer $(R)/$(CONDITION)/tokenizer $${FILES:?give FILES=...}
+
 pretrain sft grpo: $(INSTALLED) ## one stage of the run CONDITION, SEED (and whatever it still needs)
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/$@_final/provenance.json
+
+readiness: $(INSTALLED) ## pass@8 of the SFT checkpoint of the run CONDITION, SEED: is there something to reinforce?
+	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(SUBMAKE) $(RUN)/readiness/provenance.json
 
 eval: $(INSTALLED) ## lighteval on every checkpoint of the run CONDITION, SEED
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
@@ -145,9 +154,13 @@ $(EVERY_RUN:=/sft_final/provenance.json): $(R)/%/sft_final/provenance.json: \
 	trl sft --config $< --accelerate_config $(ACCELERATE) --quiet $$resume
 	python modeling/posttrain.py finish --config $< --output_dir $(@D)
 
+$(EVERY_RUN:=/readiness/provenance.json): $(R)/%/readiness/provenance.json: \
+		$(R)/%/recipes/readiness.yaml $(R)/%/sft_final/provenance.json $(R)/posttrain/provenance.json
+	python modeling/readiness.py --config $<
+
 $(EVERY_RUN:=/grpo_final/provenance.json): $(R)/%/grpo_final/provenance.json: \
-		$(R)/%/recipes/grpo.yaml $(R)/%/sft_final/provenance.json $(R)/posttrain/provenance.json
-	resume="$$(python modeling/posttrain.py prepare --config $<)" && \
+		$(R)/%/recipes/grpo.yaml $(R)/%/readiness/provenance.json
+	resume="$$(python modeling/posttrain.py prepare --config $< --readiness $(R)/$*/readiness)" && \
 	trl grpo --config $< --accelerate_config $(ACCELERATE) --quiet $$resume
 	python modeling/posttrain.py finish --config $< --output_dir $(@D)
 
@@ -211,5 +224,5 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment plan compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens inspect \
-	pretrain sft grpo eval ledger push pull stranger test quality audit clean
+.PHONY: help smoke experiment plan compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens inspect rewrites \
+	pretrain sft readiness grpo eval ledger push pull stranger test quality audit clean

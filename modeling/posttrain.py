@@ -7,6 +7,7 @@
 
 `prepare` counts lengths in the arm's own tokens and refuses rows that TRL would cut silently. It removes a training
 folder that was made from another recipe or other inputs, and prints the flag that lets TRL go on from a checkpoint.
+Before GRPO it also reads what modeling/readiness.py found, and refuses where there is nothing to reinforce.
 `finish` turns TRL's folder into a stage folder: the model, its tokenizer, the trainer's log, the provenance.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from mulfact.data_builders.lengths import measure_lengths
 from mulfact.errors import UserError, command
+from mulfact.modeling.readiness_record import check_ready
 from mulfact.provenance import hash_json, input_hash, stage_output, write_json
 from mulfact.recipe import load_yaml
 
@@ -99,9 +101,12 @@ def main() -> None:
     parser.add_argument("action", choices=["prepare", "finish"])
     parser.add_argument("--config", type=Path, required=True, help="the flat recipe that TRL's command reads")
     parser.add_argument("--output_dir", type=Path, help="with finish: the stage folder to write")
+    parser.add_argument("--readiness", type=Path, help="with prepare: refuse where this record says: too early")
     arguments = parser.parse_args()
     recipe = load_yaml(arguments.config)
     if arguments.action == "prepare":
+        if arguments.readiness is not None:
+            check_ready(arguments.readiness)
         prepare(recipe)
     elif arguments.output_dir is None:
         raise UserError("posttrain.py finish needs --output_dir: the stage folder to write")

@@ -25,7 +25,7 @@ from mulfact.tokenizers.facts import VOCAB_SIZE_MULTIPLE, padded_size
 # Where the flat recipe of a stage lies: beside the output it describes.
 SHARED_STAGES = ("corpus", "base_tokenizer", "posttrain", "benchmarks")
 CONDITION_STAGES = ("tokenizer", "tokens")
-RUN_STAGES = ("pretrain", "sft", "grpo", "eval", "ledger")
+RUN_STAGES = ("pretrain", "sft", "readiness", "grpo", "eval", "ledger")
 
 # A section that belongs to a TRL command takes every option of that command, listed in base.yaml or not.
 TRL_STAGES = ("sft", "grpo")

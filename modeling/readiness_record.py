@@ -1,0 +1,34 @@
+"""What modeling/readiness.py found out about an SFT checkpoint, and what follows from it for GRPO."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mulfact.errors import UserError
+
+RECORD = "readiness.json"
+
+
+def sentence(record: dict[str, Any]) -> str:
+    """Return what a record says, for a person."""
+    found = (
+        f"pass@{record['samples']} {record['pass_at_k']:.1%}, pass@1 {record['pass_at_1']:.1%} on {record['prompts']} "
+        f"development prompts; {record['mixed_groups']:.1%} of the groups hold both right and wrong answers"
+    )
+    if record["ready"]:
+        return f"{found}: GRPO may start (threshold {record['threshold']:.0%})"
+    return f"{found}: below readiness.threshold {record['threshold']:.0%}"
+
+
+def check_ready(folder: Path) -> None:
+    """Raise UserError when the record in `folder` says that there is nothing to reinforce and nobody insists."""
+    path = folder / RECORD
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run modeling/readiness.py first (make grpo does)")
+    record = json.loads(path.read_text())
+    if not record["ready"] and not record["force"]:
+        raise UserError(
+            f"{folder}: {sentence(record)}. The SFT checkpoint almost never finds an answer: GRPO would have nothing "
+            "to reinforce; train longer, ask for easier prompts (posttrain.grpo_max_steps), or insist with "
+            "OVERRIDES=readiness.force=true"
+        )
