@@ -8,6 +8,7 @@ TASKS = {
     "gsm8k_cot": ("gsm8k", 200), "gsm8k_direct": ("gsm8k", 200), "table_9": ("arithmetic", 243),
     "table_20": ("arithmetic", 400), "digits_2x1": ("arithmetic", 100), "mixed": ("arithmetic", 100),
     "svamp": ("word_problem", 1000), "multiarith": ("word_problem", 600),
+    "math": ("word_problem", 300),
 }  # fmt: skip
 STAGES = ("pretrain", "sft", "grpo")
 TEXT = "She has 6*9=<<6*9=54>>54 eggs & 16*9 <b>hens</b>.\n#### 54"

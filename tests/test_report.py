@@ -91,6 +91,21 @@ def test_the_conclusion_comes_first_and_is_escaped(two_by_one: Written) -> None:
     assert html.index("<h1>") < html.index("<table>")
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "What may be concluded", "What may not be concluded", "Matched: grpo", "raw bytes", "Pretraining loss",
+        "unigram entropy", "All accuracies", "Trivial baselines", "Paired differences to baseline",
+        "item by item (McNemar)", "all McNemar tables", "Accuracy on each fact", "How often each fact was generated",
+        "right fact", "Why answers were wrong", "Examples of each class", "The log of GRPO", "Generation lengths",
+        "Mean number of fact tokens", "Other measures", "Completions side by side", "Deviations of this experiment",
+        "Runs: commit, time, hardware", "Packages (",
+    ],
+)  # fmt: skip
+def test_every_part_is_there(two_by_one: Written, part: str) -> None:
+    assert part in two_by_one[2]
+
+
 def test_what_a_model_wrote_is_escaped_and_its_fact_tokens_are_marked(
     two_by_one: Written,
 ) -> None:

@@ -10,10 +10,11 @@ from lighteval.models.abstract_model import LightevalModel
 from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import Doc, SamplingMethod
 
+from mulfact.data_builders import math_problems
 from mulfact.data_builders.items import Benchmark, Item
 from mulfact.errors import UserError
 from mulfact.evals.harness import Checkpoint
-from mulfact.evals.tasks import ExactMatch, GoldBits, gold_text, read_benchmarks, task_config
+from mulfact.evals.tasks import FAMILIES, ExactMatch, GoldBits, gold_text, read_benchmarks, task_config
 
 PLAIN = Item("t-plain", "6*9=", "54", "arithmetic", operands=(6, 9), answer_rule="number")
 DIRECT = Item("t-direct", "Question: What is 6*9?\nAnswer:", "54", "arithmetic", operands=(6, 9))
@@ -116,6 +117,21 @@ def test_the_verdicts_follow_the_rule_of_the_item(item, text, verdicts):
     doc = Doc(query=item.prompt, choices=["unused"], gold_index=0, specific={"item": item})
     scores = ExactMatch().compute(doc, ModelResponse(text=[text]))
     assert tuple(scores.values()) == verdicts
+
+
+def test_the_numeric_items_of_math_become_a_task(tmp_path):
+    rows = [
+        {"problem": "What is $6 \\cdot 9$?", "solution": "It is $\\boxed{54}$.", "level": "Level 1"},
+        {"problem": "Halve 1.", "solution": "$\\boxed{\\frac{1}{2}}$", "level": "Level 1"},
+    ]
+    (tmp_path / "math.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    built = math_problems.math(str(tmp_path / "math.jsonl"), [1, 2, 3])
+    assert built.family in FAMILIES
+    config = task_config(built, 160, ["\nQuestion:"])
+    doc = config.prompt_function({"item": built.items[0]}, built.name)
+    assert doc.query == "Question: What is $6 \\cdot 9$?\nSolution:"
+    assert [item.answer for item in built.items] == ["54"]
+    assert tuple(ExactMatch().compute(doc, ModelResponse(text=[" 6*9=54\n#### 54"])).values()) == (True, True, True)
 
 
 def test_gold_bits_are_per_character():
