@@ -7,7 +7,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mulfact.errors import UserError
@@ -34,6 +36,16 @@ def write_documents(path: Path, texts: Sequence[str], sources: Sequence[str], fa
     except OSError as error:
         raise not_written(path, error) from error
     partial.replace(path)
+
+
+def pieces(table: pa.Table, size: int) -> Iterator[pa.Table]:
+    """Yield a table's rows in pieces that each end with the row that brings their text to `size` bytes."""
+    ends = np.cumsum(pc.binary_length(table["text"]).to_numpy())
+    start = 0
+    while start < len(ends):
+        end = int(np.searchsorted(ends, size + (ends[start - 1] if start else 0))) + 1
+        yield table.slice(start, end - start)
+        start = end
 
 
 def not_written(path: Path, error: OSError) -> UserError:

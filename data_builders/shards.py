@@ -21,7 +21,7 @@ import numpy as np
 import tokenizers
 from tqdm import tqdm
 
-from mulfact.data_builders.corpus_files import not_written, read_documents
+from mulfact.data_builders.corpus_files import not_written, pieces, read_documents
 from mulfact.data_builders.work_folder import WorkFolder
 from mulfact.data_builders.workers import Workers
 from mulfact.errors import UserError, command
@@ -31,6 +31,7 @@ from mulfact.tokenizers.encode import BulkEncoder
 from mulfact.tokenizers.facts import Facts, read_facts
 
 EOS = "<|endoftext|>"
+PIECE = 500_000  # bytes of text that are encoded at a time
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
@@ -146,7 +147,8 @@ def write_shard(task: Task) -> None:
     counts = np.zeros(max((0, *task.fact_ids)) + 1, np.int64)
     columns: dict[str, list[np.ndarray]] = {name: [] for name in ("tokens", "bytes", "fact_free", "source")}
     with task.destination.with_name(task.destination.name + ".bin").open("wb") as file:
-        for table in read_documents(task.corpus_file):
+        # The lists of ids take many times the room of the text.
+        for table in itertools.chain.from_iterable(pieces(one, PIECE) for one in read_documents(task.corpus_file)):
             texts = table["text"].to_pylist()
             ids, lengths = flatten(encoder.encode_batch(texts), task.eos_token_id)
             if (ids == task.eos_token_id).sum() != len(texts):

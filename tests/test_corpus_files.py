@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from mulfact.data_builders.corpus_files import ROW_GROUP_BYTES, read_documents, write_documents
+from mulfact.data_builders.corpus_files import ROW_GROUP_BYTES, pieces, read_documents, write_documents
 from mulfact.errors import UserError
 
 
@@ -17,6 +18,18 @@ def test_round_trip_in_row_groups(tmp_path: Path) -> None:
     rows = [row for table in tables for row in table.to_pylist()]
     assert rows == [{"text": text, "source": "web", "facts": n} for n, text in enumerate(texts)]
     assert [path.name for path in tmp_path.iterdir()] == ["train-00000.parquet"]
+
+
+@pytest.mark.parametrize("size", [1, 5, 6, 7, 11, 1000])
+def test_pieces_hold_all_rows_in_order(size: int) -> None:
+    texts = ["", "abc", "多", "", "a", "word " * 5, "z", ""]
+    table = pa.table({"text": texts, "facts": range(8)}).slice(0, 8)
+    parts = list(pieces(table, size))
+    assert [row for part in parts for row in part.to_pylist()] == table.to_pylist()
+    for part in parts:
+        lengths = [len(text.encode()) for text in part["text"].to_pylist()]
+        assert sum(lengths[:-1]) < size
+        assert sum(lengths) >= size or part is parts[-1]
 
 
 def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
