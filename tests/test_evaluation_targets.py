@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mulfact.cells import Cell
+from mulfact.recipe import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
+
 RUNS = ["plain/seed-0", "plain/seed-1", "facts/seed-0", "facts/seed-1"]
 PYTHON = """#!/bin/sh
 echo "$@" >> calls
@@ -31,20 +34,12 @@ def experiment(tmp_path: Path, repository: Path) -> Path:
     python.write_text(PYTHON)
     python.chmod(0o755)
     shared = tmp_path / "outputs" / "smoke"
-    levels = {
-        shared: ("benchmarks", "corpus", "base_tokenizer", "posttrain"),
-        shared / "plain": ("tokenizer", "tokens"),
-        shared / "facts": ("tokenizer", "tokens"),
-    } | {shared / run: ("pretrain", "sft", "grpo", "eval", "ledger") for run in RUNS}
-    recipes = [level / "recipes" / f"{stage}.yaml" for level, stages in levels.items() for stage in stages]
-    order = ("benchmarks", "corpus", "base_tokenizer", "posttrain", "tokenizer", "tokens")
-    products = [
-        level / stage / "provenance.json" for stage in order for level, stages in levels.items() if stage in stages
-    ]
-    products += [
-        shared / run / f"{stage}_final/provenance.json" for stage in ("pretrain", "sft", "grpo") for run in RUNS
-    ]
-    for age, path in enumerate([*recipes, *products, *(shared / run / "ledger.json" for run in RUNS)]):
+    cells = [Cell("", stage) for stage in ("benchmarks", *SHARED_STAGES)]
+    cells += [Cell(condition, stage) for stage in CONDITION_STAGES for condition in ("plain", "facts")]
+    cells += [Cell(run, stage) for stage in RUN_STAGES for run in RUNS]
+    recipes = [shared / cell.level / "recipes" / f"{cell.stage}.yaml" for cell in cells]
+    products = [cell.product(shared) for cell in dict.fromkeys(cells) if cell.stage != "eval"]
+    for age, path in enumerate([*recipes, *products]):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         os.utime(path, (1_000_000 + age, 1_000_000 + age))
@@ -98,3 +93,10 @@ def test_one_run_is_evaluated_by_itself(experiment: Path) -> None:
     status, calls = make(experiment, "CONDITION=facts", "SEED=1", EVALUATIONS[3])
     assert (status, calls) == (0, [call("facts/seed-1")])
     assert evaluated(experiment) == ["facts/seed-1"]
+
+
+def test_together_with_logs(experiment: Path) -> None:
+    """As mulfact/grid.py calls make: the command for several runs has the first one's log."""
+    assert make(experiment, "JOBS=1", "LOGGED=1", "every_run") == (0, [call(*RUNS)])
+    assert evaluated(experiment) == RUNS
+    assert (experiment / "outputs/smoke" / RUNS[0] / "logs/eval.log").is_file()
