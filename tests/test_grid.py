@@ -81,7 +81,7 @@ def workshop(repository: Path, tmp_path: Path) -> Workshop:
 def test_a_whole_grid_runs_once_and_logs_each_stage(workshop: Workshop) -> None:
     first = workshop.make("SEEDS=0 1", "OVERRIDES=pretrain.max_steps=7", "PRICE=2.5")
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "28 of 28 cells done" in first.stdout
+    assert "32 of 32 cells done" in first.stdout
     assert "$0.0" in first.stdout
     assert first.stdout.count("accelerate launch") == first.stdout.count("trl grpo") == 4
     assert "seen by" not in first.stdout.replace("seen by evals/compare.py", "")  # it is in the logs
@@ -91,7 +91,7 @@ def test_a_whole_grid_runs_once_and_logs_each_stage(workshop: Workshop) -> None:
 
     second = workshop.make("SEEDS=0 1", "OVERRIDES=pretrain.max_steps=7")
     assert second.returncode == 0
-    assert "28 of 28 cells done" in second.stdout
+    assert "32 of 32 cells done" in second.stdout
     assert "python" not in second.stdout
 
 
@@ -103,7 +103,7 @@ def test_a_failed_cell_stops_no_other_and_is_told_with_its_command(workshop: Wor
     assert "failed: mulfact/seed-1 sft (Error 1)" in told
     assert "log: outputs/smoke/mulfact/seed-1/logs/sft.log" in told
     assert "error: out of luck" in told
-    assert "not reached: mulfact/seed-1 grpo, mulfact/seed-1 eval, mulfact/seed-1 ledger" in told
+    assert "not reached: mulfact/seed-1 readiness, mulfact/seed-1 grpo, mulfact/seed-1 eval, mulfact/seed-1 ledger" in told
     for run in ("baseline/seed-0", "baseline/seed-1", "mulfact/seed-0"):
         assert (workshop.folder / "outputs/smoke" / run / "eval/provenance.json").is_file()
     repeat = next(line.strip().removeprefix("repeat: ") for line in told.splitlines() if "repeat: " in line)
@@ -171,7 +171,7 @@ def test_cells_of_a_command_line() -> None:
     line = "printf '%s\\n' outputs/smoke/a/seed-0/recipes/eval.yaml outputs/smoke/b/seed-1/recipes/eval.yaml | xargs"
     assert cells_in(line, folder) == [Cell("a/seed-0", "eval"), Cell("b/seed-1", "eval")]
     assert cells_in("python corpus.py --config outputs/smoke/recipes/corpus.yaml", folder) == [Cell("", "corpus")]
-    assert len(cells_of(["a", "b"], [0, 1, 2])) == 4 + 2 * 2 + 6 * 5
+    assert len(cells_of(["a", "b"], [0, 1, 2])) == 4 + 2 * 2 + 6 * 6
 
 
 def test_time_left_is_the_mean_of_what_ran_and_names_what_never_did(tmp_path: Path) -> None:
