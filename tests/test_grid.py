@@ -103,7 +103,7 @@ def test_a_failed_cell_stops_no_other_and_is_told_with_its_command(workshop: Wor
     assert "failed: mulfact/seed-1 sft (Error 1)" in told
     assert "log: outputs/smoke/mulfact/seed-1/logs/sft.log" in told
     assert "error: out of luck" in told
-    assert "not reached: mulfact/seed-1 readiness, mulfact/seed-1 grpo, mulfact/seed-1 eval, mulfact/seed-1 ledger" in told
+    assert "not reached: mulfact/seed-1 readiness, mulfact/seed-1 grpo, mulfact/seed-1 eval" in told
     for run in ("baseline/seed-0", "baseline/seed-1", "mulfact/seed-0"):
         assert (workshop.folder / "outputs/smoke" / run / "eval/provenance.json").is_file()
     repeat = next(line.strip().removeprefix("repeat: ") for line in told.splitlines() if "repeat: " in line)
