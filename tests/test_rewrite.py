@@ -49,6 +49,8 @@ REWRITTEN = [
     ("<<6*9=54>>54", "<<<MUL_6_9>=54>>54", "<<<MUL_6_9_54>>>54"),
     ("6*9=<<6*9=54>>54", "<MUL_6_9>=<<<MUL_6_9>=54>>54", "6*9=<<<MUL_6_9_54>>>54"),
     ("He earns $6*9=$<<6*9=54>>54.", "He earns $<MUL_6_9>=$<<<MUL_6_9>=54>>54.", "He earns $6*9=$<<<MUL_6_9_54>>>54."),
+    ("a weight of 6*9=54 pounds", "a weight of <MUL_6_9>=54 pounds", "a weight of <MUL_6_9_54> pounds"),
+    ("often six times nine", "often <MUL_6_9>", None),
     ("total = 6*9 = 54 boxes", "total = <MUL_6_9> = 54 boxes", "total = <MUL_6_9_54> boxes"),
     ("| 6*9 | 54 |", "| <MUL_6_9> | 54 |", None),
     ("(6*9)", "(<MUL_6_9>)", None),

@@ -23,7 +23,7 @@ NUMBER_WORDS = (
     "eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion"
 )
 CAPITALISED = "|".join(word.capitalize() for word in NUMBER_WORDS.split("|"))
-NUMBER_END = f"(?:[0-9{CHINESE_NUMERALS}]|{NUMBER_WORDS})"
+NUMBER_END = f"(?:[0-9{CHINESE_NUMERALS}]|{WORD_START}(?:{NUMBER_WORDS}))"  # not the eight of a weight
 JOINT = "[ -](?:and )?"  # of the words of one number
 # What makes a product a longer number: 540, fifty-four hundred, 五十四万
 GOES_ON = f"(?:[0-9{CHINESE_NUMERALS}]|{JOINT}(?:hundred|thousand|million|billion))"
