@@ -57,7 +57,6 @@ def main() -> None:
     console = Console()
     console.print(summary_table(results))
     console.print(results["conclusion"]["headline"])
-    console.print(f"The report: {Path(arguments.output_dir) / 'report.html'}", soft_wrap=True)
 
 
 def build_results(arguments: CompareArguments, runs: Runs) -> dict[str, Any]:

@@ -41,4 +41,4 @@ def positions_follow_mask() -> None:
         return forward(self, input_ids, past_key_values, attention_mask, token_type_ids, position_ids, *args, **kwargs)
 
     setattr(with_positions, MARK, True)
-    GPT2Model.forward = with_positions
+    GPT2Model.forward = with_positions  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
 from mulfact.data_builders.rows import read_jsonl
 from mulfact.errors import UserError, command
@@ -71,7 +71,8 @@ def sample(arguments: ReadinessArguments, prompts: list[str]) -> list[list[str]]
     """Return `samples` completions of each prompt, drawn as GRPO draws them."""
     device = torch.device("cpu" if arguments.use_cpu or not torch.cuda.is_available() else "cuda")
     tokenizer = AutoTokenizer.from_pretrained(arguments.model_name_or_path, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(arguments.model_name_or_path).to(device).eval()
+    model = AutoModelForCausalLM.from_pretrained(arguments.model_name_or_path).eval()
+    model.to(device)
     set_seed(arguments.seed)
     together = max(1, arguments.batch_size // arguments.samples)
     completions: list[list[str]] = []
@@ -84,14 +85,9 @@ def sample(arguments: ReadinessArguments, prompts: list[str]) -> list[list[str]]
                 num_return_sequences=arguments.samples, max_new_tokens=arguments.max_completion_length,
                 pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
             )  # fmt: skip
-        texts = decode(tokenizer, ids[:, inputs["input_ids"].shape[1] :])
+        texts = tokenizer.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         completions += [texts[first : first + arguments.samples] for first in range(0, len(texts), arguments.samples)]
     return completions
-
-
-def decode(tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor) -> list[str]:
-    """Return the texts of generated rows without what follows the end of text, as TRL decodes rollouts."""
-    return tokenizer.batch_decode(ids, skip_special_tokens=True)
 
 
 def decide(rewards: np.ndarray, arguments: ReadinessArguments) -> dict[str, Any]:
