@@ -29,7 +29,7 @@ from mulfact.recipe import compose
 # Share of the bf16 peak, GPT-2 124M on one H100: compiled and without a mask 42.9% (DESIGN.md, section 6), and what
 # transformers' eager GPT-2 reaches, on which TRL's trainers rest: 180k of 498k tokens/s at 43.1%.
 UTILIZATION = {"compiled": 0.40, "eager": 0.155}
-# Assumed: transformers' generate spends its time launching kernels, about 2 ms a layer and token. An update of the pilot
+# Assumed: generate spends its time launching kernels, about 2 ms a layer and token. An update of the pilot
 # (8 layers, 224 tokens, 256 rollouts) took 3.0 s with its training on an H100, so generation took less than 1.7 ms.
 SECONDS_PER_LAYER_AND_TOKEN = 0.002
 PROMPT_TOKENS = 128  # of a GRPO prompt: GSM8K questions have about 60 words
