@@ -5,6 +5,7 @@ from typing import Any
 
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison import Run
+from mulfact.modeling.readiness_record import read_record
 
 # What docs/protocol.md fixes; another setting of `compare` is a deviation.
 PROTOCOL = {"primary_task": "gsm8k_cot", "primary_stage": "grpo", "bootstrap_samples": 10_000, "confidence_level": 0.95}
@@ -200,6 +201,9 @@ def deviations(arguments: CompareArguments, runs: Mapping[Any, Run], benchmarks:
         value = getattr(arguments, name)
         if value != fixed:
             found.append(f"compare.{name} is {value}; the protocol fixes {fixed}.")
+    early = [run.name for run in runs.values() if not read_record(run.folder / "grpo_final")["ready"]]
+    if early:
+        found.append(f"GRPO was forced where pass@k lay below readiness.threshold: {', '.join(early)}.")
     records = {(run.name, stage): record for run in runs.values() for stage, record in run.provenance.items()}
     dirty = sorted({name for (name, _), record in records.items() if record["git"]["dirty"]})
     if dirty:

@@ -20,20 +20,24 @@ from typing import Any
 
 from mulfact.data_builders.lengths import measure_lengths
 from mulfact.errors import UserError, command
-from mulfact.modeling.readiness_record import check_ready
+from mulfact.modeling.readiness_record import RECORD, check_ready
 from mulfact.provenance import hash_json, input_hash, stage_output, write_json
 from mulfact.recipe import load_yaml
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "facts.json")
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors")
 SESSION = "session.json"
+LENGTHS = "lengths.json"
 
 
-def prepare(recipe: dict[str, Any]) -> None:
+def prepare(recipe: dict[str, Any], readiness: Path | None = None) -> None:
     """Check the data against the model's window, clear what cannot be resumed, print TRL's resume flag if it applies.
 
-    Raises UserError when rows would be cut, or when the model or the data set is missing or incomplete.
+    `readiness` is the folder of modeling/readiness.py, before GRPO. Raises UserError when it says that it is too early,
+    when rows would be cut, or when the model or the data set is missing or incomplete.
     """
+    if readiness is not None:
+        check_ready(readiness)
     training_dir = Path(recipe["output_dir"])
     fingerprint = hash_json({"recipe": recipe, "inputs": [input_hash(path) for path in stage_inputs(recipe)]})
     lengths = measure_lengths(recipe)
@@ -44,7 +48,9 @@ def prepare(recipe: dict[str, Any]) -> None:
         session = {"fingerprint": fingerprint, "started": time.time()}
     training_dir.mkdir(parents=True, exist_ok=True)
     write_json(training_dir / SESSION, session)
-    write_json(training_dir / "lengths.json", lengths)
+    write_json(training_dir / LENGTHS, lengths)
+    if readiness is not None:
+        shutil.copy2(readiness / RECORD, training_dir / RECORD)
 
     for checkpoint in checkpoints(training_dir):
         if (checkpoint / "trainer_state.json").is_file():  # the last file that the trainer writes
@@ -75,7 +81,9 @@ def finish(recipe: dict[str, Any], output_dir: Path) -> None:
             if source.is_file():
                 shutil.copy2(source, folder / name)
         shutil.copy2(newest / "trainer_state.json", folder / "trainer_state.json")
-        shutil.copy2(training_dir / "lengths.json", folder / "lengths.json")
+        for name in (LENGTHS, RECORD):
+            if (training_dir / name).is_file():
+                shutil.copy2(training_dir / name, folder / name)
         if (training_dir / "completions").is_dir():
             shutil.copytree(training_dir / "completions", folder / "completions")
     shutil.rmtree(training_dir)
@@ -105,9 +113,7 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = load_yaml(arguments.config)
     if arguments.action == "prepare":
-        if arguments.readiness is not None:
-            check_ready(arguments.readiness)
-        prepare(recipe)
+        prepare(recipe, arguments.readiness)
     elif arguments.output_dir is None:
         raise UserError("posttrain.py finish needs --output_dir: the stage folder to write")
     else:

@@ -20,12 +20,17 @@ def sentence(record: dict[str, Any]) -> str:
     return f"{found}: below readiness.threshold {record['threshold']:.0%}"
 
 
-def check_ready(folder: Path) -> None:
-    """Raise UserError when the record in `folder` says that there is nothing to reinforce and nobody insists."""
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record of the readiness stage or of a GRPO checkpoint. Raises UserError without one."""
     path = folder / RECORD
     if not path.is_file():
         raise UserError(f"{path} is missing: run modeling/readiness.py first (make grpo does)")
-    record = json.loads(path.read_text())
+    return json.loads(path.read_text())
+
+
+def check_ready(folder: Path) -> None:
+    """Raise UserError when the record in `folder` says that there is nothing to reinforce and nobody insists."""
+    record = read_record(folder)
     if not record["ready"] and not record["force"]:
         raise UserError(
             f"{folder}: {sentence(record)}. The SFT checkpoint almost never finds an answer: GRPO would have nothing "

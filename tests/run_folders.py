@@ -77,6 +77,8 @@ def write_run(run: Path, seed: int, items: int, accuracy: float) -> None:
                 log = [{"step": s, "reward": 0.1 * s, "fact_tokens": 1.0, "completions/mean_length": 30.0, "kl": 0.01,
                         "entropy": 1.0, "frac_reward_zero_std": 0.2} for s in range(1, 4)]  # fmt: skip
                 write_json(folder / "trainer_state.json", {"global_step": 3, "log_history": log})
+            if stage == "grpo":
+                write_json(folder / "readiness.json", {"ready": True, "pass_at_1": 0.2, "pass_at_k": 0.5, "samples": 8})
     write_json(run / "ledger.json", {"stages": {stage: ledger_entry() for stage in STAGES}})
     benchmarks = run.parent.parent / "benchmarks"
     recipe = {"seed": seed, "output_dir": str(run / "eval"), "benchmarks": str(benchmarks)}

@@ -180,7 +180,9 @@ def test_departures_from_the_protocol_are_told(experiment: CompareArguments) -> 
     record["git"] = {"commit": "another", "dirty": True}
     record["hardware"]["gpus"] = ["NVIDIA H100"]
     write_json(path, record)
+    write_json(shared_dir / "plain/seed-1/grpo_final/readiness.json", {"ready": False})
     found = " ".join(build_results(experiment, load(experiment))["protocol"]["deviations"])
+    assert "GRPO was forced where pass@k lay below readiness.threshold: plain/seed-1." in found
     assert "facts/seed-0" in found
     assert "Not all runs made sft with the same commit" in found
     assert "Not all runs made sft with the same hardware" in found
