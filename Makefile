@@ -63,7 +63,6 @@ experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, th
 	@python -m mulfact.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
 		$(if $(PRICE),--price $(PRICE))
 	@$(SUBMAKE) $(R)/report/provenance.json
-	@echo "The report: $(R)/report/report.html (also results.md, results.json)"
 
 plan: $(INSTALLED) ## what an experiment will cost on GPU=h100 (a100, l4, ...) at PRICE=<dollars an hour>
 	@python modeling/plan.py --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) --gpu $(GPU) \

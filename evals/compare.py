@@ -57,6 +57,7 @@ def main() -> None:
     console = Console()
     console.print(summary_table(results))
     console.print(results["conclusion"]["headline"])
+    console.print(f"The report: {Path(arguments.output_dir) / 'report.html'} (also results.md, results.json)", soft_wrap=True)
 
 
 def build_results(arguments: CompareArguments, runs: Runs) -> dict[str, Any]:
