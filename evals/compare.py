@@ -57,7 +57,8 @@ def main() -> None:
     console = Console()
     console.print(summary_table(results))
     console.print(results["conclusion"]["headline"])
-    console.print(f"The report: {Path(arguments.output_dir) / 'report.html'} (also results.md, results.json)", soft_wrap=True)
+    report = Path(arguments.output_dir) / "report.html"
+    console.print(f"The report: {report} (also results.md, results.json)", soft_wrap=True)
 
 
 def build_results(arguments: CompareArguments, runs: Runs) -> dict[str, Any]:
