@@ -12,6 +12,7 @@ Before GRPO it also reads what modeling/readiness.py found, and refuses where th
 """
 
 import argparse
+import importlib.util
 import json
 import shutil
 import time
@@ -36,6 +37,8 @@ def prepare(recipe: dict[str, Any], readiness: Path | None = None) -> None:
     `readiness` is the folder of modeling/readiness.py, before GRPO. Raises UserError when it says that it is too early,
     when rows would be cut, or when the model or the data set is missing or incomplete.
     """
+    if recipe.get("use_vllm") and importlib.util.find_spec("vllm") is None:
+        raise UserError("grpo.use_vllm is true, but vllm is not installed: install it, or set grpo.use_vllm=false")
     if readiness is not None:
         check_ready(readiness)
     training_dir = Path(recipe["output_dir"])

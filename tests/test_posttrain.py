@@ -124,3 +124,12 @@ def test_finish_refuses_training_that_stopped_early(recipe: dict[str, Any], tmp_
     with pytest.raises(UserError, match="step 2 of 4"):
         finish(recipe, tmp_path / "sft_final")
     assert not (tmp_path / "sft_final").exists()
+
+
+def test_vllm_is_asked_for_only_where_it_is_installed(recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe["use_vllm"] = True
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="grpo.use_vllm is true, but vllm is not installed"):
+        prepare(recipe)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    prepare(recipe)
