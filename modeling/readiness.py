@@ -71,7 +71,7 @@ def sample(arguments: ReadinessArguments, prompts: list[str]) -> list[list[str]]
     """Return `samples` completions of each prompt, drawn as GRPO draws them."""
     device = torch.device("cpu" if arguments.use_cpu or not torch.cuda.is_available() else "cuda")
     tokenizer = AutoTokenizer.from_pretrained(arguments.model_name_or_path, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(arguments.model_name_or_path, use_safetensors=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(arguments.model_name_or_path, use_safetensors=True)
     model.to(device).eval()
     set_seed(arguments.seed)
     together = max(1, arguments.batch_size // arguments.samples)
