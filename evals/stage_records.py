@@ -20,7 +20,7 @@ PEAK_FLOPS = {
 }  # fmt: skip
 
 OPTIMIZER_KEYS = ("learning_rate", "adam_beta1", "adam_beta2", "weight_decay", "max_grad_norm", "use_peft", "lora_r",
-                  "lora_alpha", "lora_target_modules")  # fmt: skip
+                  "lora_alpha", "lora_dropout", "lora_target_modules")  # fmt: skip
 SCHEDULE_KEYS = ("warmup_steps", "warmup_ratio", "lr_scheduler_kwargs")
 
 

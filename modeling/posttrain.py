@@ -21,6 +21,7 @@ from typing import Any
 
 from mulfact.data_builders.lengths import measure_lengths
 from mulfact.errors import UserError, command
+from mulfact.modeling.adapter import check_dropout, has_adapter, merge_adapter
 from mulfact.modeling.readiness_record import RECORD, check_ready
 from mulfact.provenance import hash_json, input_hash, stage_output, write_json
 from mulfact.recipe import load_yaml
@@ -39,6 +40,7 @@ def prepare(recipe: dict[str, Any], readiness: Path | None = None) -> None:
     """
     if recipe.get("use_vllm") and importlib.util.find_spec("vllm") is None:
         raise UserError("grpo.use_vllm is true, but vllm is not installed: install it, or set grpo.use_vllm=false")
+    check_dropout(recipe)
     if readiness is not None:
         check_ready(readiness)
     training_dir = Path(recipe["output_dir"])
@@ -77,8 +79,11 @@ def finish(recipe: dict[str, Any], output_dir: Path) -> None:
         )
     session = read_json(training_dir / SESSION)
     with stage_output(output_dir, recipe, stage_inputs(recipe), started=session["started"]) as folder:
-        for name in MODEL_FILES:
-            shutil.copy2(training_dir / name, folder / name)
+        if has_adapter(training_dir):
+            merge_adapter(Path(recipe["model_name_or_path"]), training_dir, folder)
+        else:
+            for name in MODEL_FILES:
+                shutil.copy2(training_dir / name, folder / name)
         for name in TOKENIZER_FILES:  # as they were: saving again must not be trusted to be the identity
             source = Path(recipe["model_name_or_path"]) / name
             if source.is_file():
