@@ -25,8 +25,8 @@ from mulfact.modeling.adapter import check_dropout, has_adapter, merge_adapter
 from mulfact.modeling.readiness_record import RECORD, check_ready
 from mulfact.provenance import hash_json, input_hash, stage_output, write_json
 from mulfact.recipe import load_yaml
+from mulfact.tokenizers.facts import TOKENIZER_FILES
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "facts.json")
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors")
 SESSION = "session.json"
 LENGTHS = "lengths.json"

@@ -24,9 +24,9 @@ from mulfact.modeling.training_loop import Loop
 from mulfact.modeling.training_run import Pretraining, RunState
 from mulfact.provenance import stage_output, write_json
 from mulfact.recipe import parse
+from mulfact.tokenizers.facts import TOKENIZER_FILES
 
 METRICS = "metrics.jsonl"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "facts.json")
 
 
 @command

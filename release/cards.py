@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from huggingface_hub import DatasetCardData, EvalResult, ModelCard, ModelCardData
 from jinja2 import FileSystemLoader
 
-from mulfact.data_builders.card import write_card
 from mulfact.errors import UserError
 from mulfact.evals.comparison import STAGES
 from mulfact.evals.report import make_environment
@@ -30,16 +29,6 @@ TRAINED_BY = {
     "sft": "supervised fine-tuning (TRL)",
     "grpo": "reinforcement learning (TRL's GRPO, reward 1 for the right final answer)",
 }
-POSTTRAIN = (
-    "Rows for supervised fine-tuning (`prompt`, `completion`) and prompts for GRPO (`prompt`, `answer`): raw text, the "
-    "same for every arm of the experiment."
-)
-BENCHMARKS = (
-    "What the checkpoints are evaluated on: each row a `prompt` with its gold `answer`, the published `solution` and "
-    "the `operands` of a single product where there are any. No row of it is in a training set."
-)
-# Of the published sets that the benchmarks and the post-training rows are made from.
-LICENSES = {"gsm8k": "mit", "svamp": "mit", "multiarith": None, "asdiv": "cc-by-nc-4.0"}
 
 
 class Cards:
@@ -155,13 +144,8 @@ class Cards:
     # ------------------------------------------------------------ data
 
     def dataset_card(self, repository: Repository, folder: Path) -> str:
-        """Return the card of a set in the form of data_builders/card.py, under the name of the repository."""
-        if repository.kind == "corpus":
-            text = read_card(repository.folder)
-        else:
-            {"posttrain": describe_posttrain, "benchmarks": describe_benchmarks}[repository.kind](folder)
-            text = (folder / "README.md").read_text(encoding="utf-8")
-        text = text.replace("FOLDER_OR_ID", f'"{self.repo_id(repository.name)}"')
+        """Return the card that the stage of a set wrote, under the name of the repository."""
+        text = read_card(repository.folder).replace("FOLDER_OR_ID", f'"{self.repo_id(repository.name)}"')
         return self.render("stage_card.md.j2", repository, card=text.rstrip())
 
     def report_card(self, repository: Repository, folder: Path) -> str:
@@ -185,48 +169,6 @@ class Cards:
         )
         summary = (folder / "results.md").read_text(encoding="utf-8").strip()
         return self.render("report.md.j2", repository, metadata=metadata.to_yaml(), summary=summary)
-
-
-def describe_posttrain(folder: Path) -> None:
-    """Write the plain card of the post-training sets into their staged folder."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    splits = ("train", "validation")
-    synthetic = manifest["source"] == "synthetic"
-    extra = {str(entry["source"]): None for entry in manifest.get("extra_sets", [])}
-    write_card(
-        folder,
-        title="mulfact post-training sets",
-        description=POSTTRAIN,
-        configs={name: {split: f"{name}/{split}.jsonl" for split in splits} for name in ("sft", "grpo")},
-        counts=[
-            {"config": name, "split": split, "rows": manifest["rows"][f"{name}/{split}"]["rows"]}
-            for name in ("sft", "grpo")
-            for split in splits
-        ],
-        licenses={"synthetic" if synthetic else "GSM8K": "mit", **extra},
-        built_with="data_builders/gsm8k.py",
-    )
-
-
-def describe_benchmarks(folder: Path) -> None:
-    """Write the plain card of the benchmarks into their staged folder."""
-    entries = json.loads((folder / "manifest.json").read_text())["benchmarks"]
-    licenses: dict[str, str | None] = {}
-    for name, entry in entries.items():
-        generated = entry["source"] in ("synthetic", "generated")
-        licenses["generated" if generated else name] = "mit" if generated else LICENSES.get(name.split("_")[0])
-    write_card(
-        folder,
-        title="mulfact benchmarks",
-        description=BENCHMARKS,
-        configs={name: {"test": f"{name}.jsonl"} for name in entries},
-        counts=[
-            {"config": name, "items": entry["items"], "content": entry["description"]}
-            for name, entry in entries.items()
-        ],
-        licenses=licenses,
-        built_with="data_builders/benchmarks.py",
-    )
 
 
 def read_card(folder: Path) -> str:

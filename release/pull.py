@@ -23,7 +23,7 @@ from rich.table import Table
 from mulfact.errors import UserError, command
 from mulfact.evals.comparison import STAGES
 from mulfact.evals.report import percent, points
-from mulfact.provenance import PROVENANCE, hash_file, input_hash, read_provenance, write_json
+from mulfact.provenance import PROVENANCE, hash_file, read_provenance, write_json
 from mulfact.recipe import write_if_changed
 from mulfact.release.hub import persist, told_in_a_line
 from mulfact.release.repositories import Repository, plan
@@ -73,10 +73,8 @@ def main() -> None:
             if repository.kind == "report":
                 results = read_results(shared_dir, runs)
     for run in runs:
-        recipe = evaluation_recipe(shared_dir, run)
-        write_if_changed(run.recipe_path, recipe)
-        if not is_evaluated(recipe):
-            evaluate(run.recipe_path)
+        write_if_changed(run.recipe_path, evaluation_recipe(shared_dir, run))
+    evaluate([run.recipe_path for run in runs])
     rows = [row for run in runs for row in compare(results, run)]
     write_json(shared_dir / "reproduction.json", rows)
     print_comparison(rows)
@@ -138,20 +136,11 @@ def evaluation_recipe(shared_dir: Path, run: Run) -> dict[str, Any]:
     }
 
 
-def is_evaluated(recipe: dict[str, Any]) -> bool:
-    """Return whether this very evaluation, of these very files, has been done."""
-    folder = Path(recipe["output_dir"])
-    if not (folder / PROVENANCE).is_file():
-        return False
-    record = read_provenance(folder)
-    return record["recipe"] == recipe and all(input_hash(path) == value for path, value in record["inputs"].items())
-
-
-def evaluate(recipe: Path) -> None:
-    """Run the evaluation by a recipe. Raises UserError when it fails; it has said why."""
-    done = subprocess.run([sys.executable, "-m", "mulfact.evals.evaluate", "--config", str(recipe)], check=False)
-    if done.returncode:
-        raise UserError(f"the evaluation by {recipe} failed; what is fetched stays, the same command goes on")
+def evaluate(recipes: list[Path]) -> None:
+    """Evaluate what is not evaluated yet by these recipes. Raises UserError when that fails; the command said why."""
+    command = [sys.executable, "-m", "mulfact.evals.evaluate", "--config", *map(str, recipes)]
+    if subprocess.run(command, check=False).returncode:
+        raise UserError("the evaluation failed; what is fetched and evaluated stays, the same command goes on")
 
 
 def compare(results: dict[str, Any], run: Run) -> list[dict[str, Any]]:

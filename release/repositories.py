@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from mulfact.evals.comparison import STAGES
+from mulfact.tokenizers.facts import TOKENIZER_FILES
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "facts.json")
 MODEL_FILES = (
     "config.json", "generation_config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json",
 )  # fmt: skip

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from mulfact.data_builders.card import write_card
+from mulfact.data_builders.set_cards import describe_benchmarks, describe_posttrain
 from mulfact.provenance import stage_output, write_json
 from mulfact.tokenizers.build import fit_facts
 from mulfact.tokenizers.card import tokenizer_card
@@ -60,7 +61,9 @@ def write_data(shared_dir: Path) -> None:
                 row = json.dumps({"prompt": "Question: What is 6*9?\nAnswer:", key: " #### 54"})
                 (folder / name / f"{split}.jsonl").write_text(f"{row}\n" * 2)
                 counts[f"{name}/{split}"] = {"rows": 2}
-        write_json(folder / "manifest.json", {"source": "/data/sets/gsm8k", "rows": counts})
+        manifest = {"source": "/data/sets/gsm8k", "rows": counts, "extra_sets": []}
+        write_json(folder / "manifest.json", manifest)
+        describe_posttrain(folder, manifest)
     with stage_output(shared_dir / "benchmarks", recipe) as folder:
         entries = {}
         for name, (family, style, prompt, source) in BENCHMARKS.items():
@@ -74,7 +77,9 @@ def write_data(shared_dir: Path) -> None:
             ]  # fmt: skip
             (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
             entries[name] = {"family": family, "items": 2, "source": source, "style": style, "description": name}
-        write_json(folder / "manifest.json", {"benchmarks": entries})
+        manifest = {"benchmarks": entries}
+        write_json(folder / "manifest.json", manifest)
+        describe_benchmarks(folder, manifest)
 
 
 def write_tokenizer(target: Path, arm: str) -> None:

@@ -24,6 +24,7 @@ LARGEST_OPERAND = 20
 VOCAB_SIZE_MULTIPLE = 64  # rows of the embedding: what a GPU multiplies fast
 
 FACTS_FILE = "facts.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", FACTS_FILE)
 
 
 @dataclass(frozen=True)
