@@ -142,6 +142,7 @@ $(EVERY_ARM:=/tokens/provenance.json): $(R)/%/tokens/provenance.json: $(R)/%/rec
 	python data_builders/shards.py --config $<
 
 # Below, % is <condition>/seed-<n>, and $(*D) the condition.
+WATCHED = python modeling/peak_memory.py --record $(R)/$*
 
 $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.json: \
 		$(R)/%/recipes/pretrain.yaml $(R)/$$(*D)/tokens/provenance.json
@@ -150,8 +151,8 @@ $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.
 $(EVERY_RUN:=/sft_final/provenance.json): $(R)/%/sft_final/provenance.json: \
 		$(R)/%/recipes/sft.yaml $(R)/%/pretrain_final/provenance.json $(R)/posttrain/provenance.json
 	resume="$$(python modeling/posttrain.py prepare --config $<)" && \
-	trl sft --config $< --accelerate_config $(ACCELERATE) --quiet $$resume
-	python modeling/posttrain.py finish --config $< --output_dir $(@D)
+	$(WATCHED)/sft_training/peak_memory.json -- trl sft --config $< --accelerate_config $(ACCELERATE) --quiet $$resume
+	python modeling/posttrain.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(@D)
 
 $(EVERY_RUN:=/readiness/provenance.json): $(R)/%/readiness/provenance.json: \
 		$(R)/%/recipes/readiness.yaml $(R)/%/sft_final/provenance.json $(R)/posttrain/provenance.json
@@ -160,8 +161,8 @@ $(EVERY_RUN:=/readiness/provenance.json): $(R)/%/readiness/provenance.json: \
 $(EVERY_RUN:=/grpo_final/provenance.json): $(R)/%/grpo_final/provenance.json: \
 		$(R)/%/recipes/grpo.yaml $(R)/%/readiness/provenance.json
 	resume="$$(python modeling/posttrain.py prepare --config $< --readiness $(R)/$*/readiness)" && \
-	trl grpo --config $< --accelerate_config $(ACCELERATE) --quiet $$resume
-	python modeling/posttrain.py finish --config $< --output_dir $(@D)
+	$(WATCHED)/grpo_training/peak_memory.json -- trl grpo --config $< --accelerate_config $(ACCELERATE) --quiet $$resume
+	python modeling/posttrain.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(@D)
 
 # One run by itself; the runs of an experiment together, in as many processes as JOBS: loading lighteval takes longer than
 # evaluating a small checkpoint. Runs that are evaluated already are left alone, and one that fails takes no other along.

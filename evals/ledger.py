@@ -21,9 +21,13 @@ from rich.table import Table
 from mulfact.errors import UserError, command
 from mulfact.evals.flops import ModelShape, backward_flops, forward_flops, generation_flops
 from mulfact.evals.stage_records import (
+    LOSS_KEYS,
+    SAMPLING_KEYS,
+    chosen,
     last_value,
     mean_value,
     model_fields,
+    peak_memory,
     processes_of,
     read_json,
     rollouts_per_generation,
@@ -143,6 +147,7 @@ def sft(folder: Path) -> Stage:
         "real_tokens": round(last_value(state, "num_tokens")),
         "label_tokens": round(split["label_tokens"] * epochs),
         "truncated_examples": round(split["too_long"] * epochs),
+        "peak_memory_bytes": peak_memory(folder),
         **speed(folder, examples * length, forward + backward, None, processes),
     }
     return {"matched": matched, "reported": reported}
@@ -179,7 +184,8 @@ def grpo(folder: Path) -> Stage:
         "updates_per_rollout": iterations,
         "tokens_per_step": round(rollouts / steps * longest),
         "beta": recipe.get("beta", 0.0),
-        "temperature": recipe.get("temperature", 1.0),
+        "sampling": chosen(recipe, SAMPLING_KEYS),
+        "loss": {"rewards": recipe["reward_funcs"], **chosen(recipe, LOSS_KEYS)},
         **trl_settings(recipe),
         **{f"flops_{part}": count for part, count in budget.items()},
     }
@@ -197,6 +203,7 @@ def grpo(folder: Path) -> Stage:
         "truncated_rollouts": round(mean_value(state, "completions/clipped_ratio") * rollouts),
         **{f"flops_{part}_spent": count for part, count in spent.items()},
         "flops_spent": sum(spent.values()),
+        "peak_memory_bytes": peak_memory(folder),
         **speed(folder, tokens, sum(spent.values()), None, processes),
     }
     return {"matched": matched, "reported": reported}

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 
 from mulfact.errors import UserError
 from mulfact.evals.flops import ModelShape
+from mulfact.modeling.adapter import ADAPTER, ADAPTER_FILES
+from mulfact.modeling.peak_memory import RECORD as PEAK_MEMORY
 from mulfact.provenance import read_provenance
 
 # Dense bf16 peak of one device in FLOP/s, from NVIDIA's data sheets; another device has no MFU.
@@ -22,22 +25,39 @@ PEAK_FLOPS = {
 OPTIMIZER_KEYS = ("learning_rate", "adam_beta1", "adam_beta2", "weight_decay", "max_grad_norm", "use_peft", "lora_r",
                   "lora_alpha", "lora_dropout", "lora_target_modules")  # fmt: skip
 SCHEDULE_KEYS = ("warmup_steps", "warmup_ratio", "lr_scheduler_kwargs")
+# Of GRPO: what is sampled and what is learnt from it.
+SAMPLING_KEYS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs")
+LOSS_KEYS = ("loss_type", "epsilon", "epsilon_high", "scale_rewards", "mask_truncated_completions", "reward_weights")
 
 
 def model_fields(folder: Path, shape: ModelShape) -> dict[str, Any]:
-    """Return the model's sizes. Raises UserError when the weights are not those that config.json describes."""
-    weights = folder / "model.safetensors"
-    try:
-        with safe_open(weights, framework="numpy") as tensors:
-            stored = sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{weights} cannot be read ({error}); delete {folder} and run its stage again") from error
+    """Return the model's sizes, in all and those that were trained: with LoRA, the adapter's.
+
+    Raises UserError when the weights are not those that config.json describes.
+    """
+    weights, adapter = folder / "model.safetensors", folder / ADAPTER / ADAPTER_FILES[1]
+    stored = stored_parameters(weights)
     if stored != shape.parameters:
         raise UserError(
             f"{weights} holds {stored:,} parameters, config.json beside it describes {shape.parameters:,}; "
             f"delete {folder} and run its stage again"
         )
-    return {"parameters": stored, "architecture": asdict(shape)}
+    return {
+        "parameters": stored,
+        "trainable_parameters": stored_parameters(adapter) if adapter.is_file() else stored,
+        "architecture": asdict(shape),
+    }
+
+
+def stored_parameters(weights: Path) -> int:
+    """Return how many numbers a safetensors file holds. Raises UserError when it cannot be read."""
+    try:
+        with safe_open(weights, framework="numpy") as tensors:
+            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{weights} cannot be read ({error}); delete {weights.parent} and run its stage again"
+        ) from error
 
 
 def trl_settings(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -46,13 +66,25 @@ def trl_settings(recipe: dict[str, Any]) -> dict[str, Any]:
         "precision": "bf16" if recipe.get("bf16", not recipe.get("fp16")) else "fp16" if recipe.get("fp16") else "no",
         "optimizer": {
             "name": recipe.get("optim", "default"),
-            **{key: recipe[key] for key in OPTIMIZER_KEYS if key in recipe},
+            **chosen(recipe, OPTIMIZER_KEYS),
         },
         "schedule": {
             "name": recipe.get("lr_scheduler_type", "linear"),
-            **{key: recipe[key] for key in SCHEDULE_KEYS if key in recipe},
+            **chosen(recipe, SCHEDULE_KEYS),
         },
     }
+
+
+def chosen(recipe: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Return those of `keys` that the recipe sets; what it leaves out has TRL's default in every arm."""
+    return {key: recipe[key] for key in keys if key in recipe}
+
+
+def peak_memory(folder: Path) -> int | None:
+    """Return the bytes of the largest process of a TRL stage: on its GPU if that was seen, else in RAM."""
+    path = folder / PEAK_MEMORY
+    record = read_json(path) if path.is_file() else {}
+    return record.get("device_bytes") or record.get("host_bytes")
 
 
 def rollouts_per_generation(folder: Path) -> int:

@@ -3,12 +3,13 @@
     python modeling/posttrain.py prepare --config outputs/smoke/mulfact/seed-0/recipes/sft.yaml
     trl sft --config outputs/smoke/mulfact/seed-0/recipes/sft.yaml
     python modeling/posttrain.py finish --config outputs/smoke/mulfact/seed-0/recipes/sft.yaml \
-        --output_dir outputs/smoke/mulfact/seed-0/sft_final
+        --evaluation outputs/smoke/mulfact/seed-0/recipes/eval.yaml --output_dir outputs/smoke/mulfact/seed-0/sft_final
 
 `prepare` counts lengths in the arm's own tokens and refuses rows that TRL would cut silently. It removes a training
 folder that was made from another recipe or other inputs, and prints the flag that lets TRL go on from a checkpoint.
 Before GRPO it also reads what modeling/readiness.py found, and refuses where there is nothing to reinforce.
-`finish` turns TRL's folder into a stage folder: the model, its tokenizer, the trainer's log, the provenance.
+`finish` turns TRL's folder into a stage folder: the model, which generates as it is evaluated (greedy, to the same
+length), its tokenizer, the trainer's log, the provenance.
 """
 
 import argparse
@@ -22,12 +23,14 @@ from typing import Any
 from mulfact.data_builders.lengths import measure_lengths
 from mulfact.errors import UserError, command
 from mulfact.modeling.adapter import check_dropout, has_adapter, merge_adapter
+from mulfact.modeling.peak_memory import RECORD as PEAK_MEMORY
 from mulfact.modeling.readiness_record import RECORD, check_ready
 from mulfact.provenance import hash_json, input_hash, stage_output, write_json
 from mulfact.recipe import load_yaml
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors")
+GENERATION = "generation_config.json"
 SESSION = "session.json"
 LENGTHS = "lengths.json"
 
@@ -64,9 +67,10 @@ def prepare(recipe: dict[str, Any], readiness: Path | None = None) -> None:
         shutil.rmtree(checkpoint)
 
 
-def finish(recipe: dict[str, Any], output_dir: Path) -> None:
+def finish(recipe: dict[str, Any], evaluation: dict[str, Any], output_dir: Path) -> None:
     """Publish TRL's output folder as the stage folder `output_dir` and remove the training folder.
 
+    `evaluation` is the flat eval recipe of the run, whose generation settings the model is given.
     Raises UserError when training did not reach the recipe's last step.
     """
     training_dir = Path(recipe["output_dir"])
@@ -88,13 +92,22 @@ def finish(recipe: dict[str, Any], output_dir: Path) -> None:
             source = Path(recipe["model_name_or_path"]) / name
             if source.is_file():
                 shutil.copy2(source, folder / name)
+        write_json(folder / GENERATION, as_evaluated(read_json(folder / GENERATION), evaluation))
         shutil.copy2(newest / "trainer_state.json", folder / "trainer_state.json")
-        for name in (LENGTHS, RECORD):
+        for name in (LENGTHS, RECORD, PEAK_MEMORY):
             if (training_dir / name).is_file():
                 shutil.copy2(training_dir / name, folder / name)
         if (training_dir / "completions").is_dir():
             shutil.copytree(training_dir / "completions", folder / "completions")
     shutil.rmtree(training_dir)
+
+
+def as_evaluated(generation: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return a generation config that decodes as evaluation does: greedy, as long as a chain of thought may be.
+
+    Stop strings are left out: with them `generate` works only for callers that hand it the tokenizer.
+    """
+    return generation | {"do_sample": False, "max_new_tokens": evaluation["generation_size"]["cot"]}
 
 
 def stage_inputs(recipe: dict[str, Any]) -> list[Path]:
@@ -117,15 +130,16 @@ def main() -> None:
     parser.add_argument("action", choices=["prepare", "finish"])
     parser.add_argument("--config", type=Path, required=True, help="the flat recipe that TRL's command reads")
     parser.add_argument("--output_dir", type=Path, help="with finish: the stage folder to write")
+    parser.add_argument("--evaluation", type=Path, help="with finish: the flat recipe of the run's evaluation")
     parser.add_argument("--readiness", type=Path, help="with prepare: refuse where this record says: too early")
     arguments = parser.parse_args()
     recipe = load_yaml(arguments.config)
     if arguments.action == "prepare":
         prepare(recipe, arguments.readiness)
-    elif arguments.output_dir is None:
-        raise UserError("posttrain.py finish needs --output_dir: the stage folder to write")
+    elif arguments.output_dir is None or arguments.evaluation is None:
+        raise UserError("posttrain.py finish needs --output_dir, the stage folder to write, and --evaluation")
     else:
-        finish(recipe, arguments.output_dir)
+        finish(recipe, load_yaml(arguments.evaluation), arguments.output_dir)
 
 
 if __name__ == "__main__":

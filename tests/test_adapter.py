@@ -65,10 +65,11 @@ def test_the_published_checkpoint_is_base_and_adapter_in_one(
         adapted = PeftModel.from_pretrained(base, recipe["output_dir"]).eval()(ids).logits
     assert (adapted - before).abs().max() > 1e-3, "the adapter changed nothing"
 
-    finish(recipe, tmp_path / "sft_final")
+    finish(recipe, {"generation_size": {"cot": 9}}, tmp_path / "sft_final")
     published = AutoModelForCausalLM.from_pretrained(tmp_path / "sft_final").eval()
     assert type(published) is GPT2LMHeadModel
     assert published.lm_head.weight is published.transformer.wte.weight
+    assert (published.generation_config.do_sample, published.generation_config.max_new_tokens) == (False, 9)
     with torch.no_grad():
         torch.testing.assert_close(published(ids).logits, adapted, atol=1e-5, rtol=0)
     assert {file.name for file in (tmp_path / "sft_final/adapter").iterdir()} == {

@@ -23,6 +23,7 @@ SFT = {
     "gradient_accumulation_steps": 1,
 }  # fmt: skip
 GRPO = {
+    "reward_funcs": ["mulfact.evals.rewards.exact_match"],
     "max_completion_length": 20, "num_generations": 4, "max_steps": 3, "beta": 0.02, "temperature": 1.0, "bf16": False,
     "learning_rate": 1e-4, "lr_scheduler_type": "constant", "per_device_train_batch_size": 8,
     "gradient_accumulation_steps": 1,
@@ -147,9 +148,31 @@ def test_rollouts_that_are_used_twice_are_sampled_once(run_dir: Path) -> None:
 
 def test_lora_pays_no_gradient_for_frozen_weights(run_dir: Path) -> None:
     write_sft(run_dir, use_peft=True, lora_r=8)
+    adapter = run_dir / "sft_final" / "adapter"
+    adapter.mkdir()
+    save_file({"lora_A": np.zeros((8, 16), dtype=np.float32)}, adapter / "adapter_model.safetensors")
     matched, _ = stage(run_dir, "sft")
     assert matched["flops_backward"] == matched["flops_forward"]
     assert matched["optimizer"]["lora_r"] == 8
+    assert (matched["trainable_parameters"], matched["parameters"]) == (128, SHAPE.parameters)
+
+
+@pytest.mark.parametrize(
+    ("record", "peak"),
+    [
+        ({"host_bytes": 900, "device_bytes": None}, 900),
+        ({"host_bytes": 900, "device_bytes": 700}, 700),
+        (None, None),
+    ],
+)
+def test_peak_memory_is_that_of_the_device_that_trained(
+    run_dir: Path, record: dict[str, Any] | None, peak: int | None
+) -> None:
+    if record is not None:
+        for name in ("sft_final", "grpo_final"):
+            write_json(run_dir / name / "peak_memory.json", record)
+    assert stage(run_dir, "sft")[1]["peak_memory_bytes"] == stage(run_dir, "grpo")[1]["peak_memory_bytes"] == peak
+    assert stage(run_dir, "sft")[0]["trainable_parameters"] == SHAPE.parameters
 
 
 def test_mfu_is_of_the_known_device(run_dir: Path) -> None:
@@ -190,6 +213,10 @@ def as_run(condition: str, ledger: dict[str, Any]) -> Run:
         (lambda run: write_grpo(run, max_completion_length=24), "grpo.flops_backward"),
         (lambda run: write_grpo(run, num_generations=8), "grpo.generations_per_prompt"),
         (lambda run: write_grpo(run, beta=0.0), "grpo.beta"),
+        (lambda run: write_grpo(run, temperature=0.7), "grpo.sampling"),
+        (lambda run: write_grpo(run, top_p=0.9), "grpo.sampling"),
+        (lambda run: write_grpo(run, loss_type="grpo"), "grpo.loss"),
+        (lambda run: write_grpo(run, reward_funcs=["mulfact.evals.rewards.brevity"]), "grpo.loss"),
     ],
 )
 def test_another_training_gives_another_ledger(run_dir: Path, change: Any, named: str) -> None:

@@ -11,6 +11,8 @@ from mulfact.errors import UserError
 from mulfact.modeling.posttrain import checkpoints, finish, prepare
 from mulfact.provenance import read_provenance
 
+EVALUATION = {"generation_size": {"cot": 40, "direct": 8}}
+
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> dict[str, Any]:
@@ -55,8 +57,11 @@ def write_checkpoint(recipe: dict[str, Any], step: int, complete: bool = True) -
 
 
 def write_model(recipe: dict[str, Any]) -> None:
-    for name in ("config.json", "generation_config.json", "model.safetensors", "training_args.bin"):
+    for name in ("config.json", "model.safetensors", "training_args.bin"):
         (Path(recipe["output_dir"]) / name).write_text(name)
+    (Path(recipe["output_dir"]) / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": 0, "use_cache": True})
+    )
 
 
 def test_prepare_prints_nothing_for_a_fresh_start(recipe: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,12 +112,15 @@ def test_finish_publishes_model_tokenizer_and_log_without_pickles(recipe: dict[s
     prepare(recipe)
     write_model(recipe)
     write_checkpoint(recipe, 4)
-    finish(recipe, tmp_path / "sft_final")
+    (Path(recipe["output_dir"]) / "peak_memory.json").write_text(json.dumps({"host_bytes": 5, "device_bytes": None}))
+    finish(recipe, EVALUATION, tmp_path / "sft_final")
     names = {path.name for path in (tmp_path / "sft_final").iterdir()}
     assert names == {
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-        "trainer_state.json", "lengths.json", "provenance.json",
+        "trainer_state.json", "lengths.json", "peak_memory.json", "provenance.json",
     }  # fmt: skip
+    generation = json.loads((tmp_path / "sft_final" / "generation_config.json").read_text())
+    assert generation == {"eos_token_id": 0, "use_cache": True, "do_sample": False, "max_new_tokens": 40}
     assert read_provenance(tmp_path / "sft_final")["recipe"] == recipe
     assert not Path(recipe["output_dir"]).exists()
 
@@ -122,7 +130,7 @@ def test_finish_refuses_training_that_stopped_early(recipe: dict[str, Any], tmp_
     write_model(recipe)
     write_checkpoint(recipe, 2)
     with pytest.raises(UserError, match="step 2 of 4"):
-        finish(recipe, tmp_path / "sft_final")
+        finish(recipe, EVALUATION, tmp_path / "sft_final")
     assert not (tmp_path / "sft_final").exists()
 
 

@@ -80,7 +80,9 @@ class Experiment:
 
     def hashes(self, stage: Path) -> dict[str, str]:
         """Return the content hash of each output of a stage that must not depend on the clock."""
-        timed = ("metrics.jsonl", "training_summary.json", "trainer_state.json", "completions/")
+        timed = (
+            "metrics.jsonl", "training_summary.json", "trainer_state.json", "completions/", "peak_memory.json",
+        )  # fmt: skip
         outputs = read_provenance(stage)["outputs"]
         return {name: entry["sha256"] for name, entry in outputs.items() if not name.startswith(timed)}
 
@@ -120,6 +122,9 @@ for stage in ("pretrain_final", "sft_final", "grpo_final"):
     ids = tokenizer("Question: What is 6 × 9?\\nAnswer:", return_tensors="pt")
     text = tokenizer.decode(model.generate(**ids, max_new_tokens=4, do_sample=False)[0], skip_special_tokens=True)
     assert "6*9" in text and "MUL" not in text, text
+    if stage != "pretrain_final":  # decodes as it was evaluated, when nothing is said
+        settings = model.generation_config
+        assert (settings.do_sample, settings.max_new_tokens) == (False, 160), settings
     assert model.config.vocab_size % 64 == 0 and model.config.vocab_size >= len(tokenizer)
 """
     run = experiment.folder / "mulfact" / "seed-0"
