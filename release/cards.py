@@ -18,6 +18,8 @@ from jinja2 import FileSystemLoader
 from mulfact.errors import UserError
 from mulfact.evals.comparison import STAGES
 from mulfact.evals.report import make_environment
+from mulfact.modeling.adapter import ADAPTER
+from mulfact.modeling.readiness_record import RECORD, read_record, sentence
 from mulfact.provenance import input_hash, read_provenance
 from mulfact.release.repositories import Repository, checkpoint_name, shared_name, tokenizer_name
 from mulfact.tokenizers.card import KINDS
@@ -96,6 +98,7 @@ class Cards:
         }
         previous = STAGES[STAGES.index(stage) - 1] if stage != STAGES[0] else None
         data = ["corpus"] if stage == "pretrain" else ["posttrain"]
+        readiness = sentence(read_record(folder)) if (folder / RECORD).is_file() else None
         metadata = ModelCardData(
             language=["en"],
             license=LICENSE,
@@ -113,6 +116,8 @@ class Cards:
             metadata=metadata.to_yaml(),
             trained_by=TRAINED_BY[stage],
             previous=metadata.base_model,
+            readiness=readiness,
+            adapter=ADAPTER if (folder / ADAPTER).is_dir() else None,
             data=metadata.datasets,
             tokenizer_id=self.repo_id(tokenizer_name(self.scale, condition)),
             tokenizer_kind=KINDS[facts["mode"]],

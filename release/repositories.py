@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Literal
 
 from mulfact.evals.comparison import STAGES
+from mulfact.modeling import adapter
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
 MODEL_FILES = (
     "config.json", "generation_config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json",
 )  # fmt: skip
-RECORDS = ("metrics.jsonl", "training_summary.json", "trainer_state.json", "lengths.json", "provenance.json")
+ADAPTER_FILES = tuple(f"{adapter.ADAPTER}/{name}" for name in adapter.ADAPTER_FILES)
+RECORDS = (
+    "metrics.jsonl", "training_summary.json", "trainer_state.json", "lengths.json", "readiness.json",
+    "peak_memory.json", "provenance.json",
+)  # fmt: skip
 
 Kind = Literal["tokenizer", "corpus", "posttrain", "benchmarks", "model", "report"]
 
@@ -107,7 +112,7 @@ def tokenizer(shared_dir: Path, condition: str) -> Repository:
 
 def checkpoint(shared_dir: Path, condition: str, seed: int, stage: str) -> Repository:
     folder = shared_dir / condition / f"seed-{seed}" / f"{stage}_final"
-    source = Source(folder, (*MODEL_FILES, *TOKENIZER_FILES, *RECORDS))
+    source = Source(folder, (*MODEL_FILES, *ADAPTER_FILES, *TOKENIZER_FILES, *RECORDS))
     return Repository(
         checkpoint_name(shared_dir.name, condition, seed, stage), "model", (source,), condition, seed, stage
     )

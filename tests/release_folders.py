@@ -27,6 +27,10 @@ BENCHMARKS = {
     "table_9": ("arithmetic", "direct", "Question: What is 6 × {n}?\nAnswer:", "generated"),
     "asdiv": ("word_problem", "direct", "Question: {n} apples and 6 more?\nAnswer:", "data/asdiv/ASDiv.xml"),
 }
+READINESS = {
+    "prompts": 64, "samples": 8, "pass_at_1": 0.2, "pass_at_k": 0.5, "mixed_groups": 0.25, "threshold": 0.1,
+    "force": False, "ready": True,
+}  # fmt: skip
 
 
 def write_release(outputs: Path, seeds: tuple[int, ...] = (0,)) -> Path:
@@ -105,6 +109,8 @@ def write_run(shared_dir: Path, condition: str, seed: int) -> None:
             for name in ("tokenizer.json", "tokenizer_config.json", "facts.json"):
                 shutil.copy(tokenizer / name, folder)
             write_json(folder / "trainer_state.json", {"best_model_checkpoint": str(run / "sft_training"), "step": 3})
+            if stage == "grpo":
+                write_json(folder / "readiness.json", READINESS)
     matched = {"parameters": 19_000, "steps": 20, "optimizer": {"name": "adamw", "betas": [0.9, 0.95]}}
     reported = {"seconds": 12.5, "device": "a processor", "mfu": None}
     stages = {stage: {"matched": matched, "reported": reported} for stage in STAGES}

@@ -1,14 +1,18 @@
 """The cards: what provenance, ledger and results say, in a form that the Hub and a reader understand."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from hub_metadata import metadata_errors
 from huggingface_hub import DatasetCard, ModelCard
+from peft import LoraConfig, PeftModel, get_peft_model
 from release_folders import write_release
+from transformers import AutoModelForCausalLM
 
 from mulfact.errors import UserError
 from mulfact.evals.report import interval_percent, interval_points, percent, points
@@ -72,6 +76,8 @@ def test_a_model_card_holds_the_numbers_of_results_with_their_intervals(
     assert f"May not be concluded: {results['conclusion']['may_not_conclude'][0]}" in text
     assert "| steps | 20 |" in text, "how it was trained, from the ledger"
     assert "| mfu |" not in text, "what was not measured is left out"
+    assert "Before it, the SFT checkpoint had pass@8 50.0%, pass@1 20.0% on 64 development prompts" in text
+    assert "Before it" not in written["mulfact-smoke-mulfact-seed1-sft"]
     reference = written["mulfact-smoke-baseline-seed0-grpo"]
     assert f"| {percent(row['mean'])} |" not in reference
     assert " | – |" in reference, "the reference has no difference to itself"
@@ -113,6 +119,30 @@ def test_the_same_experiment_gives_the_same_cards(written: dict[str, str], share
 def copy(shared_dir: Path, tmp_path: Path) -> Path:
     shutil.copytree(shared_dir, tmp_path / "outputs" / "smoke")
     return tmp_path / "outputs" / "smoke"
+
+
+def test_a_lora_adapter_is_published_beside_the_merged_model(shared_dir: Path, tmp_path: Path) -> None:
+    """The card's own line loads it, over the checkpoint that it was trained on, and gives the adapted model."""
+    experiment = tmp_path / "outputs" / "smoke"
+    shutil.copytree(shared_dir, experiment)
+    run = experiment / "baseline" / "seed-0"
+    adapted = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(run / "pretrain_final"),
+        LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True, init_lora_weights=False),
+    )
+    adapted.save_pretrained(run / "adapter")
+    (run / "adapter").rename(run / "sft_final" / "adapter")
+
+    (repository,) = [r for r in plan(experiment, ARMS, [0, 1]) if r.name == "mulfact-smoke-baseline-seed0-sft"]
+    stage_files(repository, tmp_path / "staged", experiment.parent)
+    Cards(ORG, experiment, ARMS, [0, 1]).write(repository, tmp_path / "staged")
+    (line,) = re.findall(r"^`(PeftModel.*)`\.$", (tmp_path / "staged" / "README.md").read_text(), re.MULTILINE)
+    for repo, folder in ((f"{ORG}/{repository.name}", tmp_path / "staged"), (f"{ORG}/", run / "pretrain_final")):
+        line = re.sub(rf'"{repo}[^"]*"', f'"{folder}"', line, count=1)
+    loaded = eval(line, {"PeftModel": PeftModel, "AutoModelForCausalLM": AutoModelForCausalLM})
+    ids = torch.arange(5, 25).view(2, 10)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.eval()(ids).logits, adapted.eval()(ids).logits)
 
 
 def test_an_experiment_that_was_moved_is_known_again(copy: Path) -> None:

@@ -55,7 +55,7 @@ def test_an_experiment_becomes_private_repositories_in_one_collection(
     files = stored(server)
     assert files[f"{ORG}/mulfact-smoke-mulfact-seed0-grpo"] == [
         "README.md", "config.json", "facts.json", "generation_config.json", "model.safetensors", "provenance.json",
-        "tokenizer.json", "tokenizer_config.json", "trainer_state.json",
+        "readiness.json", "tokenizer.json", "tokenizer_config.json", "trainer_state.json",
     ]  # fmt: skip
     assert "runs/mulfact/seed-0/eval/grpo/predictions.parquet" in files[f"{ORG}/mulfact-smoke-report"]
 
