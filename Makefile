@@ -94,6 +94,7 @@ rewrites: $(INSTALLED) ## list each rewrite in FILES (.txt, .jsonl, .parquet) wi
 pretrain sft grpo: $(INSTALLED) ## one stage of the run CONDITION, SEED (and whatever it still needs)
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/$@_final/provenance.json
+	@if [ $@ = grpo -a -e $(RUN)/grpo_stopped.json ]; then echo "error: no GRPO checkpoint: see above" >&2; exit 1; fi
 
 readiness: $(INSTALLED) ## pass@8 of the SFT checkpoint of the run CONDITION, SEED: is there something to reinforce?
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
@@ -158,25 +159,37 @@ $(EVERY_RUN:=/readiness/provenance.json): $(R)/%/readiness/provenance.json: \
 		$(R)/%/recipes/readiness.yaml $(R)/%/sft_final/provenance.json $(R)/posttrain/provenance.json
 	python modeling/readiness.py --config $<
 
+# GRPO is trained, or the gate stops it and leaves grpo_stopped.json: then the run goes on with what it has. What follows
+# needs the gate's record and one of the two files; after a change before the gate, one may give way to the other.
+define GRPO
+python modeling/gate.py --run_dir $(R)/$*
+test -e $(R)/$*/grpo_stopped.json || { resume="$$(python modeling/posttrain.py prepare --config $< --readiness $(R)/$*/readiness)" && \
+$(WATCHED)/grpo_training/peak_memory.json -- trl grpo --config $< --accelerate_config $(ACCELERATE) --quiet $$resume && \
+python modeling/posttrain.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(R)/$*/grpo_final; }
+endef
+TRAINED = $(foreach run,$(1),$(run)/readiness/provenance.json \
+	$(or $(wildcard $(run)/grpo_stopped.json),$(run)/grpo_final/provenance.json))
+
 $(EVERY_RUN:=/grpo_final/provenance.json): $(R)/%/grpo_final/provenance.json: \
 		$(R)/%/recipes/grpo.yaml $(R)/%/readiness/provenance.json
-	resume="$$(python modeling/posttrain.py prepare --config $< --readiness $(R)/$*/readiness)" && \
-	$(WATCHED)/grpo_training/peak_memory.json -- trl grpo --config $< --accelerate_config $(ACCELERATE) --quiet $$resume
-	python modeling/posttrain.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(@D)
+	$(GRPO)
+
+$(EVERY_RUN:=/grpo_stopped.json): $(R)/%/grpo_stopped.json: $(R)/%/recipes/grpo.yaml $(R)/%/readiness/provenance.json
+	$(GRPO)
 
 # One run by itself; the runs of an experiment together, in as many processes as JOBS: loading lighteval takes longer than
 # evaluating a small checkpoint. Runs that are evaluated already are left alone, and one that fails takes no other along.
 ifeq ($(MAKECMDGOALS),$(RUN)/eval/provenance.json)
-$(RUN)/eval/provenance.json: $(RUN)/recipes/eval.yaml $(RUN)/grpo_final/provenance.json $(R)/benchmarks/provenance.json
+$(RUN)/eval/provenance.json: $(RUN)/recipes/eval.yaml $(call TRAINED,$(RUN)) $(R)/benchmarks/provenance.json
 	python evals/evaluate.py --config $<
 else
 RUNS_EACH := $(shell echo $$(( ($(words $(RUNS)) + $(JOBS) - 1) / $(JOBS) )))
-$(RUNS:=/eval/provenance.json) &: $(RUNS:=/recipes/eval.yaml) $(RUNS:=/grpo_final/provenance.json) $(R)/benchmarks/provenance.json
+$(RUNS:=/eval/provenance.json) &: $(RUNS:=/recipes/eval.yaml) $(call TRAINED,$(RUNS)) $(R)/benchmarks/provenance.json
 	printf '%s\n' $(filter %/recipes/eval.yaml,$^) | xargs -n $(RUNS_EACH) -P $(JOBS) python evals/evaluate.py --config
 .PRECIOUS: $(RUNS:=/eval/provenance.json)
 endif
 
-$(EVERY_RUN:=/ledger.json): $(R)/%/ledger.json: $(R)/%/recipes/ledger.yaml $(R)/%/grpo_final/provenance.json
+$(EVERY_RUN:=/ledger.json): $(R)/%/ledger.json: $(R)/%/recipes/ledger.yaml $$(call TRAINED,$(R)/$$*)
 	python evals/ledger.py --config $<
 
 $(R)/report/provenance.json: $(R)/recipes/compare.yaml $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json)

@@ -7,7 +7,7 @@
 Greedy decoding in float32 on any device; prompts, completion lengths and stop sequences are the same for every arm, and
 so is the order of the items. What is written, for each checkpoint: <family>_results.json and predictions.parquet. A run
 that is evaluated already, by the same recipe on the same inputs, is left alone; one that cannot be evaluated does not
-stop the others.
+stop the others. A run whose gate stopped GRPO (modeling/gate.py) is evaluated after pretraining and SFT.
 """
 
 import json
@@ -31,6 +31,7 @@ from mulfact.errors import UserError, command
 from mulfact.evals.harness import load_checkpoint, run_task
 from mulfact.evals.predictions import prediction, summary, write_predictions
 from mulfact.evals.tasks import FAMILIES, gold_text, read_benchmarks, task_config
+from mulfact.modeling.readiness_record import is_stopped
 from mulfact.provenance import PROVENANCE, hash_json, input_hash, read_provenance, stage_output, write_json
 from mulfact.recipe import parse_each
 
@@ -71,20 +72,30 @@ def evaluate_run(arguments: EvalArguments) -> None:
     """Evaluate the checkpoints of one run into its output folder. Raises UserError for what does not fit together."""
     benchmarks = read_benchmarks(arguments.benchmarks)
     check_recipe(arguments, benchmarks)
-    for stage, checkpoint in arguments.checkpoints.items():
+    checkpoints = trained(arguments.checkpoints)
+    for stage, checkpoint in checkpoints.items():
         check_checkpoint(stage, Path(checkpoint), Path(arguments.tokenizer))
 
-    inputs = [arguments.benchmarks, arguments.tokenizer, *arguments.checkpoints.values()]
+    inputs = [arguments.benchmarks, arguments.tokenizer, *checkpoints.values()]
     if is_evaluated(arguments, inputs):
         print(f"{arguments.output_dir}: evaluated already; delete it to evaluate again")
         return
     results: dict[str, dict[str, Any]] = {}
     with stage_output(arguments.output_dir, arguments, inputs) as folder:
-        for stage, checkpoint in arguments.checkpoints.items():
+        for stage, checkpoint in checkpoints.items():
             rows = evaluate(checkpoint, benchmarks, arguments)
             results[stage] = save(folder / stage, checkpoint, benchmarks, rows)
     print_table(results)
     print(f"{arguments.output_dir}: results and predictions of {', '.join(results)}")
+
+
+def trained(checkpoints: Mapping[str, str]) -> dict[str, str]:
+    """Return the checkpoints without that of GRPO where its gate stopped it."""
+    return {
+        stage: checkpoint
+        for stage, checkpoint in checkpoints.items()
+        if stage != "grpo" or not is_stopped(Path(checkpoint).parent)
+    }
 
 
 def check_folders(runs: Sequence[EvalArguments]) -> None:

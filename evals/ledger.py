@@ -34,6 +34,7 @@ from mulfact.evals.stage_records import (
     speed,
     trl_settings,
 )
+from mulfact.modeling.readiness_record import is_stopped
 from mulfact.provenance import PROVENANCE, git_state, input_hash, read_provenance, write_json
 from mulfact.recipe import parse
 
@@ -59,8 +60,13 @@ def main() -> None:
 
 
 def account(run_dir: Path) -> dict[str, Any]:
-    """Return the ledger of a run. Raises UserError when a stage is missing, incomplete or not of fixed compute."""
+    """Return the ledger of a run, without GRPO where its gate stopped it.
+
+    Raises UserError when a stage is missing, incomplete or not of fixed compute.
+    """
     accountants: dict[str, Callable[[Path], Stage]] = {"pretrain": pretrain, "sft": sft, "grpo": grpo}
+    if is_stopped(run_dir):
+        del accountants["grpo"]
     folders = {stage: run_dir / f"{stage}_final" for stage in accountants}
     for stage, folder in folders.items():
         if not (folder / PROVENANCE).is_file():

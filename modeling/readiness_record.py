@@ -7,6 +7,8 @@ from typing import Any
 from mulfact.errors import UserError
 
 RECORD = "readiness.json"
+READINESS = "readiness"  # the stage's folder in a run
+STOPPED = "grpo_stopped.json"  # in a run: written by modeling/gate.py in place of a GRPO checkpoint
 
 
 def sentence(record: dict[str, Any]) -> str:
@@ -28,12 +30,28 @@ def read_record(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+def is_stopped(run_dir: Path) -> bool:
+    """Return whether the run's record says that there is nothing to reinforce, and nobody insists.
+
+    A run without a record, such as one that was fetched from the Hub, is not stopped.
+    """
+    folder = run_dir / READINESS
+    return (folder / RECORD).is_file() and below_threshold(read_record(folder))
+
+
+def below_threshold(record: dict[str, Any]) -> bool:
+    return not record["ready"] and not record["force"]
+
+
+def advice() -> str:
+    return (
+        "The SFT checkpoint almost never finds an answer: GRPO would have nothing to reinforce; train longer, ask for "
+        "easier prompts (posttrain.grpo_max_steps), or insist with OVERRIDES=readiness.force=true"
+    )
+
+
 def check_ready(folder: Path) -> None:
     """Raise UserError when the record in `folder` says that there is nothing to reinforce and nobody insists."""
     record = read_record(folder)
-    if not record["ready"] and not record["force"]:
-        raise UserError(
-            f"{folder}: {sentence(record)}. The SFT checkpoint almost never finds an answer: GRPO would have nothing "
-            "to reinforce; train longer, ask for easier prompts (posttrain.grpo_max_steps), or insist with "
-            "OVERRIDES=readiness.force=true"
-        )
+    if below_threshold(record):
+        raise UserError(f"{folder}: {sentence(record)}. {advice()}")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mulfact.modeling.readiness_record import STOPPED
 from mulfact.recipe import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
 
 TRAINED = ("pretrain", "sft", "grpo")
@@ -41,6 +42,14 @@ class Cell:
         return (
             folder / self.level / (f"{self.stage}_final" if self.stage in TRAINED else self.stage) / "provenance.json"
         )
+
+    def stopped(self, folder: Path) -> Path | None:
+        """Return the file that stands for GRPO's product where the gate has stopped it; None for other stages."""
+        return folder / self.level / STOPPED if self.stage == "grpo" else None
+
+    def ends(self, folder: Path) -> list[Path]:
+        """Return the files of which any new one says that the stage has come to its end."""
+        return [path for path in (self.product(folder), self.stopped(folder)) if path is not None]
 
     def recipe(self, folder: Path) -> Path:
         """Return the flat recipe that the stage reads."""

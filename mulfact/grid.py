@@ -6,7 +6,8 @@
 This is a view around `make -k -j`: make alone knows which cell needs which, and prints each command as it starts it.
 What a stage prints goes to `logs/<stage>.log` beside its recipes. In a terminal the grid is redrawn in place; elsewhere
 there are lines, and with one job those of the logs as well. A failed cell does not stop the others; the end names it,
-with its log and the command that repeats it, and the exit status is 1.
+with its log and the command that repeats it, and the exit status is 1. GRPO that its gate stopped (modeling/gate.py) is
+called gated, not failed: its run goes on with the checkpoints that it has.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from mulfact.cells import Cell, cells_of
 from mulfact.errors import UserError, command
 from mulfact.grid_state import Grid
 from mulfact.grid_view import Lines, Screen, View
+from mulfact.modeling.readiness_record import READINESS, read_record, sentence
 from mulfact.recipe import load_yaml
 
 TARGET = "every_run"
@@ -43,7 +45,7 @@ def run(grid: Grid, settings: Sequence[str], view: View) -> None:
     try:
         drive(grid, settings, view)
         # All runs are evaluated by one command, which needs all of them; when some failed, the others go without them.
-        trained = [cell.level for cell in grid.in_state("done") if cell.stage == "grpo"]
+        trained = [cell.level for cell in grid.in_state("done", "gated") if cell.stage == "grpo"]
         waiting = [cell.level for cell in grid.in_state("to do") if cell.stage == "eval" and cell.level in trained]
         if waiting:
             drive(grid, [*settings, "RUNS=" + " ".join(str(grid.folder / level) for level in waiting)], view)
@@ -145,6 +147,8 @@ def repeat_command(cell: Cell, settings: Sequence[str]) -> str:
 def report(grid: Grid, settings: Sequence[str]) -> None:
     """Print what came out. Exits with status 1 when a cell failed or was never reached."""
     print(grid.summary())
+    for cell in grid.in_state("gated"):
+        print(f"gated: {cell.level}: {sentence(read_record(grid.folder / cell.level / READINESS))}")
     for cell, reason in grid.failures.items():
         log = grid.logs[cell]
         print(

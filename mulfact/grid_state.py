@@ -15,15 +15,18 @@ FAILURE = re.compile(r"\*\*\* \[(?:[^\]]*: )?([^\]]+)\] (.+)")
 
 
 class Grid:
-    """The state of each cell: done, running, to do or failed. `price_per_hour` is that of all devices, in dollars."""
+    """The state of each cell: done, running, to do, failed, or gated: GRPO that its gate stopped; its run goes on.
+
+    `price_per_hour` is that of all devices, in dollars.
+    """
 
     def __init__(self, folder: Path, cells: Sequence[Cell], jobs: int, price_per_hour: float | None) -> None:
         self.folder, self.cells, self.jobs, self.price_per_hour = folder, list(cells), jobs, price_per_hour
-        self.states = dict.fromkeys(self.cells, "done")
+        self.states = {cell: self.ended(cell) for cell in self.cells}
         self.begun: dict[Cell, float] = {}
         self.logs: dict[Cell, Log] = {}  # a command for several cells has one log
         self.failures: dict[Cell, str] = {}
-        self.before: dict[Cell, int | None] = {}
+        self.before: dict[Cell, list[int | None]] = {}
         self.started = time.time()
         self.record = folder / "logs" / "elapsed.json"  # of earlier calls, for the cost
         self.earlier = json.loads(self.record.read_text())["seconds"] if self.record.is_file() else 0.0
@@ -33,7 +36,12 @@ class Grid:
         for cell in cells_in(commands, self.folder):
             if cell in self.states:
                 self.states[cell] = "to do"
-                self.before[cell] = modified(cell.product(self.folder))
+                self.before[cell] = [modified(path) for path in cell.ends(self.folder)]
+
+    def ended(self, cell: Cell) -> str:
+        """Return the state of a cell that has nothing left to do."""
+        stopped = cell.stopped(self.folder)
+        return "gated" if stopped is not None and stopped.is_file() else "done"
 
     def read(self, line: str) -> None:
         """Take in a line of make: a command that starts, or a cell that failed."""
@@ -48,7 +56,7 @@ class Grid:
 
     def fail(self, target: str, reason: str) -> None:
         """Mark the cell whose product is `target` as failed, and those that its command was also to bring."""
-        logs = [log for cell, log in self.logs.items() if str(cell.product(self.folder)) == target]
+        logs = [log for cell, log in self.logs.items() if target in map(str, cell.ends(self.folder))]
         for cell in self.in_state("running"):
             if self.logs[cell] in logs:
                 brought = str(cell.product(self.folder)) != target and self.is_newest(cell)
@@ -57,24 +65,27 @@ class Grid:
                     self.failures[cell] = reason
 
     def is_newest(self, cell: Cell) -> bool:
-        """Return whether a cell's product is newer than its recipe and than the checkpoints of its run."""
-        run = [
-            other.product(self.folder) for other in self.cells if other.level == cell.level and other.stage in TRAINED
-        ]
+        """Return whether a cell's product is newer than its recipe and than what training left of its run."""
+        trained = [other for other in self.cells if other.level == cell.level and other.stage in TRAINED]
+        run = [path for other in trained for path in other.ends(self.folder)]
         times = [modified(path) or 0 for path in (cell.recipe(self.folder), *run)]
         return (modified(cell.product(self.folder)) or 0) >= max(times)
 
     def look(self) -> list[Cell]:
-        """Return the running cells whose product has appeared since the last look; they are done."""
-        ended = [c for c in self.in_state("running") if modified(c.product(self.folder)) not in (None, self.before[c])]
-        self.states.update(dict.fromkeys(ended, "done"))
+        """Return the running cells whose product has appeared since the last look; they are at their end."""
+        ended = [cell for cell in self.in_state("running") if self.has_ended(cell)]
+        self.states.update({cell: self.ended(cell) for cell in ended})
         self.record.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.record, {"seconds": round(self.earlier + self.elapsed(), 1)})
         return ended
 
+    def has_ended(self, cell: Cell) -> bool:
+        now = [modified(path) for path in cell.ends(self.folder)]
+        return any(new not in (None, old) for new, old in zip(now, self.before[cell], strict=True))
+
     def settle(self) -> None:
         """Make has ended without an error: what it left alone needed nothing."""
-        self.states.update(dict.fromkeys(self.in_state("running"), "done"))
+        self.states.update({cell: self.ended(cell) for cell in self.in_state("running")})
 
     def in_state(self, *states: str) -> list[Cell]:
         return [cell for cell in self.cells if self.states[cell] in states]
@@ -106,7 +117,7 @@ class Grid:
 
     def summary(self) -> str:
         """Return how many cells are in which state, the time, and the cost if a price is known."""
-        counts = {state: len(self.in_state(state)) for state in ("done", "running", "to do", "failed")}
+        counts = {state: len(self.in_state(state)) for state in ("done", "gated", "running", "to do", "failed")}
         parts = [f"{counts.pop('done')} of {len(self.cells)} cells done"]
         parts += [f"{count} {state}" for state, count in counts.items() if count]
         parts.append(f"elapsed {clock(self.elapsed())}")

@@ -16,6 +16,10 @@ from mulfact.recipe import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
 
 SECONDS_BETWEEN_LINES = 15
 SHOWN_LOG_LINES = 6
+SIGNS = {
+    "done": ("✓", "green"), "gated": ("⊘", "yellow"), "running": ("▶", "cyan"), "to do": ("·", "dim"),
+    "failed": ("✗", "bold red"),
+}  # fmt: skip
 
 
 class View(Protocol):
@@ -44,7 +48,7 @@ class Lines:
             print(*lines, sep="\n", flush=True)
 
     def ended(self, cell: Cell) -> None:
-        print(f"done: {cell.name}, {clock(time.time() - self.grid.begun[cell])}; {self.grid.summary()}", flush=True)
+        print(f"{told(self.grid, cell)}; {self.grid.summary()}", flush=True)
         self.shown = time.time()
 
     def tick(self) -> None:
@@ -73,7 +77,7 @@ class Screen:
         pass  # the newest ones stand under the table
 
     def ended(self, cell: Cell) -> None:
-        self.console.print(Text(f"done: {cell.name}, {clock(time.time() - self.grid.begun[cell])}"))
+        self.console.print(Text(told(self.grid, cell)))
 
     def tick(self) -> None:
         self.live.refresh()
@@ -105,11 +109,16 @@ def table(grid: Grid) -> Table:
 
 def mark(grid: Grid, cell: Cell) -> Text:
     """Return a cell's stage in the colour of its state, with its share when it is running."""
-    signs = {"done": ("✓", "green"), "running": ("▶", "cyan"), "to do": ("·", "dim"), "failed": ("✗", "bold red")}
-    sign, style = signs[grid.states[cell]]
-    progress = grid.progress(cell) if grid.states[cell] == "running" else None
-    share = f" {progress.step / progress.steps:.0%}" if progress else ""
-    return Text(f"{sign} {cell.stage}{share}", style=style)
+    state = grid.states[cell]
+    sign, style = SIGNS[state]
+    progress = grid.progress(cell) if state == "running" else None
+    note = f" {progress.step / progress.steps:.0%}" if progress else " gated" if state == "gated" else ""
+    return Text(f"{sign} {cell.stage}{note}", style=style)
+
+
+def told(grid: Grid, cell: Cell) -> str:
+    """Return how a cell has come to its end, and after what time."""
+    return f"{grid.states[cell]}: {cell.name}, {clock(time.time() - grid.begun[cell])}"
 
 
 def describe(grid: Grid, cell: Cell) -> str:

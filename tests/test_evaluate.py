@@ -257,6 +257,20 @@ def test_a_missing_checkpoint_names_the_make_target(run, evaluated, monkeypatch)
     assert (evaluated / "provenance.json").is_file()
 
 
+def test_a_run_whose_gate_stopped_grpo_is_evaluated_without_it(run, evaluated, monkeypatch, tmp_path):
+    (tmp_path / "readiness").mkdir()
+    record = {"ready": False, "force": False}
+    (tmp_path / "readiness" / "readiness.json").write_text(json.dumps(record))
+    checkpoints = {"pretrain": str(run / "pretrain_final"), "grpo": str(tmp_path / "grpo_final")}
+    folder = evaluate(run, monkeypatch, checkpoints=checkpoints, output_dir=str(tmp_path / "eval"))
+    assert {path.name for path in folder.iterdir()} == {"pretrain", "provenance.json"}
+    assert rows_of(folder / "pretrain") == rows_of(evaluated / "pretrain")
+
+    (tmp_path / "readiness" / "readiness.json").write_text(json.dumps(record | {"force": True}))
+    message = refused(run, monkeypatch, checkpoints=checkpoints, output_dir=str(folder))
+    assert "make grpo writes it" in message
+
+
 def test_a_tokenizer_of_another_arm_is_refused(run, monkeypatch, tmp_path):
     other = shutil.copytree(run / "tokenizer", tmp_path / "tokenizer")
     content = json.loads((other / "tokenizer.json").read_text())

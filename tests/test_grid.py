@@ -19,7 +19,8 @@ from mulfact.grid import make_variables, repeat_command
 from mulfact.grid_state import Grid
 from mulfact.grid_view import Screen
 
-# Stands for a stage's command: takes SLOW seconds, fails for the recipes that FAIL names, else writes the product.
+# Stands for a stage's command: takes SLOW seconds, fails for the recipes that FAIL names, else writes the product. The
+# runs that GATED names have SFT checkpoints that find no answer.
 STUB = """#!{python}
 import json, os, pathlib, sys, time
 recipes = [pathlib.Path(word) for word in sys.argv if word.endswith(".yaml") and "/recipes/" in word]
@@ -35,6 +36,11 @@ for recipe in recipes:
     product = level / "ledger.json" if stage == "ledger" else product
     product.parent.mkdir(exist_ok=True)
     product.write_text(json.dumps({{"seconds": 3.0, "stage": stage}}))
+    if stage == "readiness":
+        ready = not any(level.match(name) for name in os.environ.get("GATED", "-").split())
+        record = {{"prompts": 64, "samples": 8, "pass_at_1": 0.01, "pass_at_k": 0.5 if ready else 0.05,
+                  "mixed_groups": 0.1, "threshold": 0.1, "force": False, "ready": ready}}
+        (product.parent / "readiness.json").write_text(json.dumps(record))
 """
 
 
@@ -51,20 +57,24 @@ class Workshop:
         for name in ("accelerate", "trl", "stub"):
             (self.bin / name).write_text(stub)
             (self.bin / name).chmod(0o755)
-        # Our own modules run as they are, stages by the stub.
-        python = f'#!/bin/sh\nif [ "$1" = -m ]; then exec {sys.executable} "$@"; else exec {self.bin}/stub "$@"; fi\n'
+        # Our own modules and the gate run as they are, stages by the stub.
+        python = (
+            f'#!/bin/sh\nif [ "$1" = -m ]; then exec {sys.executable} "$@"; fi\n'
+            f'if [ "$1" = modeling/gate.py ]; then shift; exec {sys.executable} -m mulfact.modeling.gate "$@"; fi\n'
+            f'exec {self.bin}/stub "$@"\n'
+        )
         (self.bin / "python").write_text(python)
         (self.bin / "python").chmod(0o755)
 
     def environment(self, **variables: str) -> dict[str, str]:
         return os.environ | {"PATH": f"{self.bin}:{os.environ['PATH']}", **variables}
 
-    def command(self, *settings: str) -> list[str]:
-        return ["make", "experiment", "VENV=", *settings]
+    def command(self, *settings: str, target: str = "experiment") -> list[str]:
+        return ["make", target, "VENV=", *settings]
 
-    def make(self, *settings: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def make(self, *settings: str, target: str = "experiment", **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*settings),
+            self.command(*settings, target=target),
             cwd=self.folder,
             env=self.environment(**variables),
             capture_output=True,
@@ -115,6 +125,70 @@ def test_a_failed_cell_stops_no_other_and_is_told_with_its_command(workshop: Wor
     assert again.returncode == 0
     assert "pretrain.py" not in again.stdout
     assert again.stdout.count("trl grpo") == 1
+
+
+def test_a_gated_cell_has_not_failed_and_its_run_goes_on(workshop: Workshop) -> None:
+    outputs = workshop.folder / "outputs/smoke"
+    gated = outputs / "mulfact/seed-1"
+    first = workshop.make("SEEDS=0 1", GATED="mulfact/seed-1")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "31 of 32 cells done, 1 gated" in first.stdout
+    assert "gated: mulfact/seed-1 grpo, " in first.stdout
+    assert "gated: mulfact/seed-1: pass@8 5.0%, pass@1 1.0% on 64 development prompts" in first.stdout
+    assert "failed" not in first.stdout + first.stderr
+    assert (gated / "grpo_stopped.json").is_file()
+    assert not (gated / "grpo_final").exists()
+    assert (outputs / "mulfact/seed-0/grpo_final/provenance.json").is_file()
+    for product in ("eval/provenance.json", "ledger.json"):
+        assert (gated / product).is_file()
+    assert (outputs / "report/provenance.json").is_file()
+
+    second = workshop.make("SEEDS=0 1", GATED="mulfact/seed-1")
+    assert second.returncode == 0
+    assert "31 of 32 cells done, 1 gated" in second.stdout
+    assert "python" not in second.stdout
+
+
+def test_a_run_that_trained_longer_passes_its_gate_and_the_other_way_round(workshop: Workshop) -> None:
+    settings = ("CONDITIONS=baseline", "SEEDS=0")
+    run = workshop.folder / "outputs/smoke/baseline/seed-0"
+    assert workshop.make(*settings, GATED="baseline/seed-0").returncode == 0
+    longer = workshop.make(*settings, "OVERRIDES=sft.max_steps=7")
+    assert longer.returncode == 0
+    assert "12 of 12 cells done, elapsed" in longer.stdout
+    assert not (run / "grpo_stopped.json").exists()
+    trained, evaluated = (run / name / "provenance.json" for name in ("grpo_final", "eval"))
+    assert evaluated.stat().st_mtime_ns > trained.stat().st_mtime_ns
+    before = trained.stat().st_mtime_ns
+    shorter = workshop.make(*settings, "OVERRIDES=sft.max_steps=3", GATED="baseline/seed-0")
+    assert shorter.returncode == 0
+    assert "11 of 12 cells done, 1 gated" in shorter.stdout
+    assert trained.stat().st_mtime_ns == before  # nothing that was trained is lost
+    assert evaluated.stat().st_mtime_ns > (run / "grpo_stopped.json").stat().st_mtime_ns
+    assert "python" not in workshop.make(*settings, "OVERRIDES=sft.max_steps=3").stdout
+
+
+def test_a_gated_run_and_a_failed_one_are_told_apart(workshop: Workshop) -> None:
+    result = workshop.make(GATED="baseline/seed-0", FAIL="mulfact/seed-0/recipes/grpo.yaml")
+    assert result.returncode != 0
+    assert "gated: baseline/seed-0: pass@8 5.0%" in result.stdout
+    assert "failed: mulfact/seed-0 grpo (Error 1)" in result.stderr
+    assert "failed: baseline" not in result.stderr
+    assert (workshop.folder / "outputs/smoke/baseline/seed-0/eval/provenance.json").is_file()
+    assert not (workshop.folder / "outputs/smoke/report").exists()
+
+
+def test_grpo_by_itself_says_why_it_does_not_start_and_the_evaluation_goes_on(workshop: Workshop) -> None:
+    settings = ("CONDITION=mulfact", "SEED=0")
+    for _ in range(2):
+        refused = workshop.make(*settings, target="grpo", GATED="mulfact/seed-0")
+        assert refused.returncode != 0
+        assert "GRPO does not start. pass@8 5.0%" in refused.stdout
+        assert "readiness.force=true" in refused.stdout
+        assert "error: no GRPO checkpoint" in refused.stderr
+    for target in ("eval", "ledger"):
+        assert workshop.make(*settings, target=target).returncode == 0
+    assert (workshop.folder / "outputs/smoke/mulfact/seed-0/eval/provenance.json").is_file()
 
 
 def test_one_job_shows_what_it_prints(workshop: Workshop) -> None:

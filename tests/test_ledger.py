@@ -1,6 +1,7 @@
 """The ledger of one run: what it counts, from which file, and that no matched field can differ unnoticed."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,15 @@ def test_a_missing_stage_is_named_with_its_make_target(run_dir: Path) -> None:
     (run_dir / "grpo_final" / "provenance.json").unlink()
     with pytest.raises(UserError, match="make grpo SCALE=pilot CONDITION=facts SEED=2"):
         account(run_dir)
+
+
+def test_a_run_whose_gate_stopped_grpo_has_a_ledger_of_two_stages(run_dir: Path) -> None:
+    shutil.rmtree(run_dir / "grpo_final")
+    (run_dir / "readiness").mkdir()
+    write_json(run_dir / "readiness/readiness.json", {"ready": False, "force": False})
+    ledger = account(run_dir)
+    assert list(ledger["stages"]) == ["pretrain", "sft"]
+    assert ledger["inputs"].keys() == {"pretrain_final", "sft_final"}
 
 
 def test_weights_that_are_not_those_of_the_config_are_refused(run_dir: Path) -> None:

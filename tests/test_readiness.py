@@ -11,9 +11,9 @@ import tiny_tokenizers
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from mulfact.errors import UserError
-from mulfact.modeling import posttrain, readiness
+from mulfact.modeling import gate, posttrain, readiness
 from mulfact.modeling.readiness import ReadinessArguments, decide
-from mulfact.modeling.readiness_record import RECORD, check_ready, read_record
+from mulfact.modeling.readiness_record import READINESS, RECORD, STOPPED, check_ready, is_stopped, read_record
 
 
 def arguments(**changes: object) -> ReadinessArguments:
@@ -106,6 +106,37 @@ def test_below_the_threshold_grpo_needs_someone_who_insists(measure: Callable[..
 def test_a_missing_record_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"readiness.json is missing: run modeling/readiness.py first"):
         check_ready(tmp_path)
+
+
+@pytest.mark.parametrize(("passed", "force", "starts"), [(0.01, False, False), (0.01, True, True), (0.1, False, True)])
+def test_the_gate_leaves_a_file_where_grpo_does_not_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    passed: float, force: bool, starts: bool,
+) -> None:  # fmt: skip
+    record = {"samples": 8, "pass_at_1": 0.0, "pass_at_k": passed, "prompts": 64, "mixed_groups": 0.01,
+              "threshold": 0.1, "force": force, "ready": passed >= 0.1}  # fmt: skip
+    (tmp_path / READINESS).mkdir()
+    (tmp_path / READINESS / RECORD).write_text(json.dumps(record))
+    stopped = tmp_path / STOPPED
+    stopped.write_text("of an earlier checkpoint")
+    monkeypatch.setattr(sys, "argv", ["gate.py", "--run_dir", str(tmp_path)])
+    gate.main()
+    told = capsys.readouterr().out
+    assert is_stopped(tmp_path) is not starts
+    if starts:
+        assert not stopped.exists()
+        assert "GRPO starts. pass@8" in told
+        assert ("readiness.force is set" in told) == force
+    else:
+        assert json.loads(stopped.read_text()) == record
+        assert "GRPO does not start. pass@8 1.0%" in told
+        assert "readiness.force=true" in told
+
+
+def test_the_gate_needs_a_record_and_a_run_without_one_is_not_stopped(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"readiness.json is missing: run modeling/readiness.py first"):
+        gate.decide(tmp_path)
+    assert not is_stopped(tmp_path)
 
 
 def test_prepare_ends_in_one_line_before_it_touches_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
