@@ -2,12 +2,14 @@
 
     python evals/compare.py --config outputs/smoke/recipes/compare.yaml
 
-Refuses runs whose ledgers, recipes or items differ. Writes results.json (docs/results_schema.md), results.md and a
-self-contained report.html.
+Refuses runs whose ledgers, recipes or items differ. Where the gate stopped GRPO in any run, all are compared after
+pretraining and SFT (docs/protocol.md). Writes results.json (docs/results_schema.md), results.md and a self-contained
+report.html.
 """
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from rich.console import Console
 from mulfact.data_builders.rows import read_jsonl
 from mulfact.errors import UserError, command
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
-from mulfact.evals.comparison import STAGES, Run, check_comparable, load_run
-from mulfact.evals.conclusion import conclude, deviations
+from mulfact.evals.comparison import Run, check_comparable, load_runs, stages_of
+from mulfact.evals.conclusion import conclude, deviations, fallback
 from mulfact.evals.estimates import accuracies, contrasts, differences, tasks_of
 from mulfact.evals.outcomes import (
     curves,
@@ -31,6 +33,7 @@ from mulfact.evals.outcomes import (
 from mulfact.evals.report import summary_table, write_report
 from mulfact.evals.secondary import called_for, describe_strata, fact_use, measures, with_strata
 from mulfact.evals.significance import constant_accuracy, most_frequent_answer
+from mulfact.modeling.readiness_record import READINESS, decision
 from mulfact.provenance import input_hash, stage_output, write_json
 from mulfact.recipe import parse
 
@@ -42,14 +45,10 @@ Runs = dict[tuple[str, int], Run]
 def main() -> None:
     arguments = parse(CompareArguments)
     check_arguments(arguments)
-    shared_dir = Path(arguments.shared_dir)
-    runs = {
-        (condition, seed): load_run(shared_dir, condition, seed)
-        for condition in arguments.conditions
-        for seed in arguments.seeds
-    }
+    runs = load_runs(Path(arguments.shared_dir), arguments.conditions, arguments.seeds)
     check_comparable(runs, arguments.reference)
-    inputs = [path for run in runs.values() for path in (run.folder / "eval", run.folder / "ledger.json")]
+    read = ("eval", "ledger.json", READINESS)
+    inputs = [run.folder / name for run in runs.values() for name in read]
     with stage_output(arguments.output_dir, arguments, [*inputs, arguments.protocol]) as folder:
         results = build_results(arguments, runs)
         write_json(folder / "results.json", results)
@@ -57,13 +56,20 @@ def main() -> None:
     console = Console()
     console.print(summary_table(results))
     console.print(results["conclusion"]["headline"])
+    if results["protocol"]["fallback"]:
+        console.print(results["protocol"]["fallback"])
     report = Path(arguments.output_dir) / "report.html"
     console.print(f"The report: {report} (also results.md, results.json)", soft_wrap=True)
 
 
-def build_results(arguments: CompareArguments, runs: Runs) -> dict[str, Any]:
-    """Return the content of results.json (docs/results_schema.md)."""
-    stage, task = arguments.primary_stage, arguments.primary_task
+def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
+    """Return the content of results.json (docs/results_schema.md).
+
+    Where the gate took the planned primary stage away, the last stage that all runs have stands in for it.
+    """
+    stages, task = stages_of(runs), planned.primary_task
+    stage = planned.primary_stage if planned.primary_stage in stages else stages[-1]
+    arguments = replace(planned, primary_stage=stage)
     benchmarks = read_benchmarks(arguments, runs)
     facts = called_for(Path(arguments.benchmarks), benchmarks)
     extended = with_strata(runs, facts, benchmarks[task]["family"])
@@ -74,10 +80,13 @@ def build_results(arguments: CompareArguments, runs: Runs) -> dict[str, Any]:
         "conditions": arguments.conditions,
         "reference": arguments.reference,
         "seeds": arguments.seeds,
+        "stages": stages,
+        "readiness": readiness(runs),
         "protocol": {
             "sha256": hashlib.sha256(Path(arguments.protocol).read_bytes()).hexdigest(),
             "minimum_seeds": arguments.minimum_seeds,
-            "deviations": deviations(arguments, runs, benchmarks),
+            "fallback": fallback(runs, stage),
+            "deviations": deviations(planned, runs, benchmarks),
         },
         "confidence_level": arguments.confidence_level,
         "bootstrap_samples": arguments.bootstrap_samples,
@@ -128,6 +137,23 @@ def read_benchmarks(arguments: CompareArguments, runs: Runs) -> dict[str, Any]:
     return {task: described[task] for task in evaluated}
 
 
+def readiness(runs: Runs) -> dict[str, Any]:
+    """Return what the gate before GRPO asked of every run, what it found, and whether GRPO was started."""
+    first = next(iter(runs.values())).readiness
+    return {
+        **{key: first[key] for key in ("prompts", "samples", "threshold")},
+        "runs": [
+            {
+                "condition": condition,
+                "seed": seed,
+                **{key: run.readiness[key] for key in ("pass_at_1", "pass_at_k", "mixed_groups")},
+                "decision": decision(run.readiness),
+            }
+            for (condition, seed), run in runs.items()
+        ],
+    }
+
+
 def ledger(runs: Runs, reference: str) -> dict[str, Any]:
     """Return the matched fields, once, and the reported ones by arm and seed."""
     first = next(run for run in runs.values() if run.condition == reference)
@@ -147,7 +173,7 @@ def trivial_baselines(arguments: CompareArguments, runs: Runs) -> dict[str, dict
     """Return what always giving the most frequent training answer would score on each task."""
     rows = read_jsonl(Path(arguments.posttrain) / "grpo" / "train.jsonl")
     mode = most_frequent_answer([str(row["answer"]) for _, row in rows])
-    table = next(iter(runs.values())).predictions[STAGES[-1]]
+    table = next(iter(runs.values())).predictions[stages_of(runs)[-1]]
     return {
         task: {"always_training_mode": constant_accuracy(group["gold"].tolist(), mode)}
         for task, group in table.groupby("task", sort=False)

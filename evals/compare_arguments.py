@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mulfact.errors import UserError
+from mulfact.evals.comparison import STAGES
 
 
 @dataclass
@@ -42,6 +43,8 @@ def check_arguments(arguments: CompareArguments) -> None:
     for name, values in (("conditions", arguments.conditions), ("seeds", arguments.seeds)):
         if len(set(values)) < len(values):
             raise UserError(f"compare.{name} is {values}: each may stand there once")
+    if arguments.primary_stage not in STAGES:
+        raise UserError(f"compare.primary_stage is {arguments.primary_stage!r}: expected one of {', '.join(STAGES)}")
     if not 0.5 <= arguments.confidence_level < 1:
         raise UserError(f"compare.confidence_level is {arguments.confidence_level}: expected a share such as 0.95")
     if not Path(arguments.protocol).is_file():

@@ -1,7 +1,7 @@
 """Load the runs of an experiment and refuse those that cannot be compared: missing, unequal items, unequal compute."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mulfact.errors import UserError
+from mulfact.modeling.readiness_record import READINESS, is_stopped, read_record
 from mulfact.provenance import PROVENANCE, read_provenance
 
 STAGES = ("pretrain", "sft", "grpo")
@@ -21,7 +22,10 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Run:
-    """One arm with one seed: its folder, ledger, predictions by stage, and the recipes of its stages."""
+    """One arm with one seed: its folder and, of the stages that are compared, ledger, predictions and provenance.
+
+    `readiness` is what the gate before GRPO found out.
+    """
 
     condition: str
     seed: int
@@ -29,10 +33,16 @@ class Run:
     ledger: dict[str, Any]
     predictions: dict[str, pd.DataFrame]
     provenance: dict[str, dict[str, Any]]
+    readiness: dict[str, Any]
 
     @property
     def name(self) -> str:
         return f"{self.condition}/seed-{self.seed}"
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages that are compared, in their order."""
+        return list(self.predictions)
 
     @property
     def recorded_arm(self) -> str:
@@ -40,11 +50,30 @@ class Run:
         return str(Path(self.provenance["pretrain"]["recipe"]["output_dir"]).parents[1])
 
 
-def load_run(shared_dir: Path, condition: str, seed: int) -> Run:
-    """Return a finished run. Raises UserError that names what is missing, and the make target of the first of it."""
-    folder = shared_dir / condition / f"seed-{seed}"
-    needed = {f"{stage}_final/{PROVENANCE}": stage for stage in STAGES}
-    needed |= {f"eval/{PROVENANCE}": "eval", "ledger.json": "ledger"}
+def load_runs(shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int]) -> dict[tuple[str, int], Run]:
+    """Return every run of an experiment with the stages that all of them have.
+
+    These are the stages before GRPO where the gate stopped GRPO in any run, else all: no arm has a rule of its own.
+    Raises UserError when a run has not finished.
+    """
+    keys = [(condition, seed) for condition in conditions for seed in seeds]
+    gated = any(is_stopped(run_folder(shared_dir, *key)) for key in keys)
+    return {key: load_run(shared_dir, *key, STAGES[:-1] if gated else STAGES) for key in keys}
+
+
+def run_folder(shared_dir: Path, condition: str, seed: int) -> Path:
+    return shared_dir / condition / f"seed-{seed}"
+
+
+def load_run(shared_dir: Path, condition: str, seed: int, stages: Sequence[str]) -> Run:
+    """Return `stages` of a finished run: trained to its end, or as far as its gate let it, evaluated, accounted for.
+
+    Raises UserError that names what is missing, and the make target of the first of it.
+    """
+    folder = run_folder(shared_dir, condition, seed)
+    trained = STAGES[:-1] if is_stopped(folder) else STAGES
+    needed = {f"{stage}_final/{PROVENANCE}": stage for stage in trained}
+    needed |= {f"{READINESS}/{PROVENANCE}": READINESS, f"eval/{PROVENANCE}": "eval", "ledger.json": "ledger"}
     missing = {name: target for name, target in needed.items() if not (folder / name).is_file()}
     if missing:
         raise UserError(
@@ -52,15 +81,22 @@ def load_run(shared_dir: Path, condition: str, seed: int) -> Run:
             f"stage of every run: make {next(iter(missing.values()))} SCALE={shared_dir.name} CONDITION={condition} "
             f"SEED={seed} writes the first of them"
         )
+    ledger = json.loads((folder / "ledger.json").read_text())
     return Run(
         condition,
         seed,
         folder,
-        json.loads((folder / "ledger.json").read_text()),
-        {stage: read_predictions(folder / "eval" / stage / "predictions.parquet") for stage in STAGES},
-        {stage: read_provenance(folder / f"{stage}_final") for stage in STAGES}
-        | {"eval": read_provenance(folder / "eval")},
+        ledger | {"stages": {stage: entry for stage, entry in ledger["stages"].items() if stage in stages}},
+        {stage: read_predictions(folder / "eval" / stage / "predictions.parquet") for stage in stages},
+        {stage: read_provenance(folder / f"{stage}_final") for stage in stages}
+        | {stage: read_provenance(folder / stage) for stage in (READINESS, "eval")},
+        read_record(folder / READINESS),
     )
+
+
+def stages_of(runs: Mapping[tuple[str, int], Run]) -> list[str]:
+    """Return the stages that are compared, the same of every run."""
+    return next(iter(runs.values())).stages
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -76,13 +112,29 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def check_comparable(runs: Mapping[tuple[str, int], Run], reference: str) -> None:
-    """Raise UserError unless, seed by seed, every arm had the compute, recipe and items of the reference arm."""
+    """Raise UserError unless, seed by seed, every arm had the compute, recipe and items of the reference arm.
+
+    The gate before GRPO must be one for all seeds as well.
+    """
+    check_gates(runs)
     for run in runs.values():
         other = runs[reference, run.seed]
         check_ledgers(other, run)
         check_recipes(other, run)
         check_inputs(other, run)
         check_items(other, run)
+
+
+def check_gates(runs: Mapping[tuple[str, int], Run]) -> None:
+    """Raise UserError when two runs were not measured against the same threshold in the same way."""
+    first, *others = runs.values()
+    for run in others:
+        for key in ("prompts", "samples", "threshold"):
+            if run.readiness[key] != first.readiness[key]:
+                raise UserError(
+                    f"readiness differs in {key}: {first.name} has {first.readiness[key]}, {run.name} has "
+                    f"{run.readiness[key]}; the gate is the same for every run: make readiness again with one recipe"
+                )
 
 
 def check_ledgers(first: Run, second: Run) -> None:
@@ -142,7 +194,7 @@ def shared_inputs(provenance: dict[str, Any], run: Run) -> dict[str, str]:
 
 def check_items(first: Run, second: Run) -> None:
     """Raise UserError when two runs did not answer the same items."""
-    for stage in STAGES:
+    for stage in first.stages:
         items = [set(zip(table["task"], table["item_id"], table["gold"], strict=True)) for table in
                  (first.predictions[stage], second.predictions[stage])]  # fmt: skip
         if items[0] != items[1]:

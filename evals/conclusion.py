@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison import Run
-from mulfact.modeling.readiness_record import read_record
+from mulfact.evals.comparison import Run, stages_of
+from mulfact.modeling.readiness_record import decision
 
 # What docs/protocol.md fixes; another setting of `compare` is a deviation.
 PROTOCOL = {"primary_task": "gsm8k_cot", "primary_stage": "grpo", "bootstrap_samples": 10_000, "confidence_level": 0.95}
@@ -114,6 +114,8 @@ def reach(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], l
         may_not.append(
             f"Anything about GSM8K: {', '.join(synthetic)} hold synthetic problems in its form, not its items."
         )
+    if results["protocol"]["fallback"]:
+        may_not.append("Anything about GRPO: there was too little for it to reinforce, and it was not compared.")
     parameters = results["ledger"]["matched"].get("pretrain", {}).get("parameters")
     if parameters:
         may_not.append(f"Anything about models of another size than {parameters / 1e6:.3g}M parameters, or other data.")
@@ -147,7 +149,7 @@ def describe(entry: Mapping[str, Any], results: Results) -> str:
     benchmark = results["benchmarks"][entry["task"]]
     return (
         f"{entry['condition']} scored {points(entry['difference'], sign=True)} against {entry['reference']} on "
-        f"{benchmark['description']}, after {entry['stage'].upper()} "
+        f"{benchmark['description']}, after {name_of(entry['stage'])} "
         f"({results['confidence_level']:.0%} interval {interval(entry)}; {size(entry, results)})"
     )
 
@@ -155,7 +157,7 @@ def describe(entry: Mapping[str, Any], results: Results) -> str:
 def where(entry: Mapping[str, Any], results: Results) -> str:
     """Return what a difference was measured on."""
     description = results["benchmarks"][entry["task"]]["description"]
-    return f"{description}, after {entry['stage'].upper()} ({size(entry, results)})"
+    return f"{description}, after {name_of(entry['stage'])} ({size(entry, results)})"
 
 
 def size(entry: Mapping[str, Any], results: Results) -> str:
@@ -189,6 +191,28 @@ def points(value: float, sign: bool = False, unit: bool = True) -> str:
     return text + (" points" if unit else "")
 
 
+def fallback(runs: Mapping[Any, Run], stage: str) -> str | None:
+    """Return the protocol's fallback in words where the gate stopped GRPO in any run; None where it did not.
+
+    `stage` is that of the primary outcome.
+    """
+    stopped = [run.readiness for run in runs.values() if decision(run.readiness) == "stopped"]
+    if not stopped:
+        return None
+    samples, threshold = stopped[0]["samples"], stopped[0]["threshold"]
+    return (
+        f"GRPO is not compared: its gate stopped {len(stopped)} of {len(runs)} runs, where pass@{samples} of the SFT "
+        f"checkpoint on the development slice lies below {threshold:.0%}. By the protocol's rule for this case every "
+        f"run is compared after {' and '.join(name_of(name) for name in stages_of(runs))} alone, and the primary "
+        f"outcome is that after {name_of(stage)}."
+    )
+
+
+def name_of(stage: str) -> str:
+    """Return a stage as a sentence names it."""
+    return {"pretrain": "pretraining"}.get(stage, stage.upper())
+
+
 def deviations(arguments: CompareArguments, runs: Mapping[Any, Run], benchmarks: Mapping[str, Any]) -> list[str]:
     """Return how this experiment departs from the protocol, in sentences."""
     found = []
@@ -201,8 +225,8 @@ def deviations(arguments: CompareArguments, runs: Mapping[Any, Run], benchmarks:
         value = getattr(arguments, name)
         if value != fixed:
             found.append(f"compare.{name} is {value}; the protocol fixes {fixed}.")
-    early = [run.name for run in runs.values() if not read_record(run.folder / "grpo_final")["ready"]]
-    if early:
+    early = [run.name for run in runs.values() if decision(run.readiness) == "forced"]
+    if early and "grpo" in stages_of(runs):
         found.append(f"GRPO was forced where pass@k lay below readiness.threshold: {', '.join(early)}.")
     records = {(run.name, stage): record for run in runs.values() for stage, record in run.provenance.items()}
     dirty = sorted({name for (name, _), record in records.items() if record["git"]["dirty"]})

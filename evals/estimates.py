@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison import STAGES, Run
+from mulfact.evals.comparison import Run, stages_of
 from mulfact.evals.outcomes import fact_tokens
 from mulfact.evals.significance import (
     Estimate,
@@ -51,7 +51,7 @@ def accuracies(arguments: CompareArguments, runs: Runs) -> list[Entry]:
     return [
         {"condition": condition, "stage": stage, "task": task, "family": family}
         | accuracy(arguments, runs, condition, stage, task)
-        for stage in STAGES
+        for stage in stages_of(runs)
         for task, family in tasks_of(runs, stage).items()
         for condition in arguments.conditions
     ]
@@ -83,7 +83,7 @@ def differences(arguments: CompareArguments, runs: Runs) -> list[Entry]:
     """Return the paired differences of all arms against the reference, corrected by Holm where the protocol decides."""
     entries = [
         difference(arguments, runs, condition, arguments.reference, stage, task)
-        for stage in STAGES
+        for stage in stages_of(runs)
         for task in tasks_of(runs, stage)
         for condition in arguments.treatments
     ]

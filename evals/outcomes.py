@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mulfact.evals.comparison import STAGES, Run
+from mulfact.evals.comparison import Run, stages_of
 from mulfact.evals.significance import pass_at_k
 
 Runs = Mapping[tuple[str, int], Run]
@@ -34,7 +34,7 @@ def by_stage(runs: Runs, measure: Callable[[list[tuple[Run, pd.DataFrame]]], Any
     return {
         condition: {
             stage: measure([(run, run.predictions[stage]) for (name, _), run in runs.items() if name == condition])
-            for stage in STAGES
+            for stage in stages_of(runs)
         }
         for condition in conditions
     }
@@ -74,7 +74,7 @@ def usage(runs: Runs) -> dict[str, dict[str, list[list[int]]]]:
 
 def fact_tokens(run: Run) -> dict[str, dict[str, Any]]:
     """Return the entries of facts.json by token name."""
-    facts = json.loads((run.folder / "grpo_final" / "facts.json").read_text())
+    facts = json.loads((run.folder / f"{run.stages[-1]}_final" / "facts.json").read_text())
     return {fact["token"]: fact for fact in facts["fact_tokens"]}
 
 
@@ -92,7 +92,7 @@ def error_classes(runs: Runs) -> list[dict[str, Any]]:
 
 
 def curves(runs: Runs) -> dict[str, list[dict[str, Any]]]:
-    """Return validation over pretraining and the reward's log over GRPO, for each run."""
+    """Return validation over pretraining and, if GRPO is compared, the reward's log over it, for each run."""
     pretrain, grpo = [], []
     for (condition, seed), run in runs.items():
         lines = [json.loads(line) for line in (run.folder / "pretrain_final/metrics.jsonl").read_text().splitlines()]
@@ -103,6 +103,8 @@ def curves(runs: Runs) -> dict[str, list[dict[str, Any]]]:
             if "validation" in line
         ]
         pretrain.append({"condition": condition, "seed": seed, "points": points})
+        if "grpo" not in run.stages:
+            continue
         log = json.loads((run.folder / "grpo_final/trainer_state.json").read_text())["log_history"]
         solved = solved_share(run)
         points = [

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mulfact.data_builders.rows import read_jsonl
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison import STAGES, Run
+from mulfact.evals.comparison import Run, stages_of
 from mulfact.evals.estimates import estimate_mean, matrix, tasks_of
 from mulfact.evals.outcomes import fact_tokens
 from mulfact.evals.significance import seed_mean
@@ -69,7 +69,7 @@ def with_strata(runs: Runs, facts: Mapping[str, Mapping[str, set[Fact]]], family
 def describe_strata(benchmarks: Mapping[str, Any], runs: Runs) -> dict[str, Any]:
     """Return the benchmarks' manifest with the strata that `runs` hold."""
     described = dict(benchmarks)
-    table = next(iter(runs.values())).predictions[STAGES[-1]]
+    table = next(iter(runs.values())).predictions[stages_of(runs)[-1]]
     for task, benchmark in benchmarks.items():
         items = int((table["task"] == STRATUM.format(task=task)).sum())
         if items:
@@ -87,7 +87,7 @@ def fact_use(runs: Runs, facts: Mapping[str, Mapping[str, set[Fact]]]) -> list[E
     for condition in dict.fromkeys(condition for condition, _ in runs):
         group = [run for (name, _), run in runs.items() if name == condition]
         operands = {name: ordered(fact["operands"]) for name, fact in fact_tokens(group[0]).items() if fact["operands"]}
-        for stage in STAGES:
+        for stage in stages_of(runs):
             tables = pd.concat([run.predictions[stage] for run in group])
             for task, table in tables.groupby("task", sort=False):
                 used = table[table["fact_tokens"].map(len) > 0]

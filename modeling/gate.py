@@ -10,28 +10,30 @@ import argparse
 from pathlib import Path
 
 from mulfact.errors import command
-from mulfact.modeling.readiness_record import READINESS, STOPPED, advice, is_stopped, read_record, sentence
+from mulfact.modeling.readiness_record import READINESS, STOPPED, advice, decision, read_record, sentence
 from mulfact.provenance import write_json
 
 
-def decide(run_dir: Path) -> str:
-    """Write or remove the run's grpo_stopped.json and return the decision in words.
+def pass_gate(run_dir: Path) -> str:
+    """Write or remove the run's grpo_stopped.json and return what was decided in words.
 
     Raises UserError without a record of the readiness stage.
     """
     record = read_record(run_dir / READINESS)
-    if is_stopped(run_dir):
+    decided = decision(record)
+    if decided == "stopped":
         write_json(run_dir / STOPPED, record)
         return f"{run_dir}: GRPO does not start. {sentence(record)}. {advice()}"
     (run_dir / STOPPED).unlink(missing_ok=True)
-    return f"{run_dir}: GRPO starts. {sentence(record)}" + ("" if record["ready"] else ", and readiness.force is set")
+    note = ", but readiness.force is set" if decided == "forced" else ""
+    return f"{run_dir}: GRPO starts. {sentence(record)}{note}"
 
 
 @command
 def main() -> None:
     parser = argparse.ArgumentParser(description="Say whether GRPO starts, and leave grpo_stopped.json if not.")
     parser.add_argument("--run_dir", type=Path, required=True, help="folder of one run, with its readiness folder")
-    print(decide(parser.parse_args().run_dir))
+    print(pass_gate(parser.parse_args().run_dir))
 
 
 if __name__ == "__main__":

@@ -36,11 +36,12 @@ def is_stopped(run_dir: Path) -> bool:
     A run without a record, such as one that was fetched from the Hub, is not stopped.
     """
     folder = run_dir / READINESS
-    return (folder / RECORD).is_file() and below_threshold(read_record(folder))
+    return (folder / RECORD).is_file() and decision(read_record(folder)) == "stopped"
 
 
-def below_threshold(record: dict[str, Any]) -> bool:
-    return not record["ready"] and not record["force"]
+def decision(record: dict[str, Any]) -> str:
+    """Return what the gate decided: passed, forced (below the threshold, but somebody insists) or stopped."""
+    return "passed" if record["ready"] else "forced" if record["force"] else "stopped"
 
 
 def advice() -> str:
@@ -53,5 +54,5 @@ def advice() -> str:
 def check_ready(folder: Path) -> None:
     """Raise UserError when the record in `folder` says that there is nothing to reinforce and nobody insists."""
     record = read_record(folder)
-    if below_threshold(record):
+    if decision(record) == "stopped":
         raise UserError(f"{folder}: {sentence(record)}. {advice()}")

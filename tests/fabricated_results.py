@@ -14,8 +14,9 @@ STAGES = ("pretrain", "sft", "grpo")
 TEXT = "She has 6*9=<<6*9=54>>54 eggs & 16*9 <b>hens</b>.\n#### 54"
 
 
-def fabricate(conditions: list[str], seeds: list[int]) -> dict[str, Any]:
-    """Return results of `conditions`, the first of which is the reference."""
+def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> dict[str, Any]:
+    """Return results of `conditions`, the first of which is the reference; `gated`: without GRPO, for its gate."""
+    stages = STAGES[:2] if gated else STAGES
     random = np.random.default_rng(7)
     reference, others = conditions[0], conditions[1:]
     results: dict[str, Any] = {
@@ -24,9 +25,12 @@ def fabricate(conditions: list[str], seeds: list[int]) -> dict[str, Any]:
         "conditions": conditions,
         "reference": reference,
         "seeds": seeds,
+        "stages": list(stages),
+        "readiness": readiness(conditions, seeds, gated),
         "confidence_level": 0.95,
         "bootstrap_samples": 10_000,
-        "protocol": {"sha256": "ab" * 32, "minimum_seeds": 3, "deviations": []},
+        "protocol": {"sha256": "ab" * 32, "minimum_seeds": 3, "deviations": [],
+                     "fallback": "GRPO is not compared: its gate stopped runs." if gated else None},
         "exploratory": len(seeds) < 3,
         "conclusion": {
             "headline": f"{others[0]} scored +1.0 points against {reference} <on> GSM8K (95% interval −2.0 to +4.0).",
@@ -44,20 +48,20 @@ def fabricate(conditions: list[str], seeds: list[int]) -> dict[str, Any]:
                     "flops_forward": 1.2e13,
                     "optimizer": {"name": "adamw", "betas": [0, 1]},
                 }
-                for stage in STAGES
+                for stage in stages
             },
             "reported": {
                 stage: {
                     name: {arm: {str(seed): size + place for seed in seeds} for place, arm in enumerate(conditions)}
                     for name, size in (("raw_bytes", 6_000_000), ("seconds", 91.25))
                 }
-                for stage in STAGES
+                for stage in stages
             },
         },
         "accuracy": [],
         "differences": [],
         "contrasts": [
-            difference({"condition": others[0], "reference": other, "stage": "grpo", "task": "gsm8k_cot"},
+            difference({"condition": others[0], "reference": other, "stage": stages[-1], "task": "gsm8k_cot"},
                        "gsm8k", "secondary", dict.fromkeys(seeds, 0.01)) | {"control": other == "placebo"}
             for other in others[1:]
         ],
@@ -70,20 +74,20 @@ def fabricate(conditions: list[str], seeds: list[int]) -> dict[str, Any]:
         "fact_use": [
             {"condition": arm, "stage": stage, "task": "gsm8k_cot", "share_of_completions": 0.4,
              "tokens_per_completion": 0.7, "right": 0.8, "accuracy_with": 0.5, "accuracy_without": None}
-            for arm in others for stage in STAGES
+            for arm in others for stage in stages
         ],
         "error_examples": [
             {"condition": arm, "error_class": "format", "item_id": "gsm8k-7", "prompt": "Question: 2 < 3?\nSolution:",
              "gold": "54", "text": "<script>54", "extracted": None}
             for arm in conditions
         ],
-        "heatmaps": {arm: {stage: fact_table(random) for stage in STAGES} for arm in conditions},
+        "heatmaps": {arm: {stage: fact_table(random) for stage in stages} for arm in conditions},
         "usage": {
-            arm: {stage: random.poisson(8 * place, (9, 9)).tolist() for stage in STAGES}
+            arm: {stage: random.poisson(8 * place, (9, 9)).tolist() for stage in stages}
             for place, arm in enumerate(conditions)
         },
         "error_classes": [],
-        "curves": curves(conditions, seeds, random),
+        "curves": curves(conditions, seeds, random) | ({"grpo": []} if gated else {}),
         "unigram_bits_per_byte": dict.fromkeys(conditions, 2.9),
         "examples": [example(conditions, number) for number in range(2)],
         "trivial_baselines": {task: {"always_training_mode": 0.03} for task in TASKS},
@@ -93,10 +97,10 @@ def fabricate(conditions: list[str], seeds: list[int]) -> dict[str, Any]:
                 "seconds": 91.0, "hardware": {"processor": "a processor", "cores": 2, "memory_bytes": 8e9, "gpus": []},
                 "packages": {"torch": "2.13.0", "trl": "1.16.0"},
             }
-            for arm in conditions for seed in seeds for stage in STAGES
+            for arm in conditions for seed in seeds for stage in stages
         ],
     }  # fmt: skip
-    for stage in STAGES:
+    for stage in stages:
         for task, (family, items) in TASKS.items():
             level = random.uniform(0.05, 0.8)
             by_arm = {
@@ -109,11 +113,23 @@ def fabricate(conditions: list[str], seeds: list[int]) -> dict[str, Any]:
                 counts = error_counts(items, values.mean())
                 results["error_classes"].append({**where, "counts": counts, "items": items})
                 if arm != reference:
-                    role = "secondary" if stage == "grpo" else "descriptive"
-                    role = "primary" if (task, stage) == ("gsm8k_cot", "grpo") else role
+                    role = "secondary" if stage == stages[-1] else "descriptive"
+                    role = "primary" if (task, stage) == ("gsm8k_cot", stages[-1]) else role
                     changes = dict(zip(seeds, values - by_arm[reference], strict=True))
                     results["differences"].append(difference({**where, "reference": reference}, family, role, changes))
     return results
+
+
+def readiness(conditions: list[str], seeds: list[int], gated: bool) -> dict[str, Any]:
+    """Return a gate that all runs pass, or only the reference's."""
+    return {
+        "prompts": 64, "samples": 8, "threshold": 0.1,
+        "runs": [
+            {"condition": arm, "seed": seed, "pass_at_1": 0.021, "pass_at_k": 0.063 if gated and place else 0.141,
+             "mixed_groups": 0.1, "decision": "stopped" if gated and place else "passed"}
+            for place, arm in enumerate(conditions) for seed in seeds
+        ],
+    }  # fmt: skip
 
 
 def accuracy(where: dict[str, str], family: str, items: int, by_seed: dict[int, float]) -> dict[str, Any]:

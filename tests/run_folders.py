@@ -15,9 +15,13 @@ STAGES = ("pretrain", "sft", "grpo")
 
 
 def write_experiment(
-    shared_dir: Path, conditions: list[str], seeds: list[int], items: int = 60, gain: float = 0.0
-) -> None:
-    """Write runs of every condition and seed; each condition after the first answers `gain` more of the items."""
+    shared_dir: Path, conditions: list[str], seeds: list[int], items: int = 60, gain: float = 0.0,
+    gated: tuple[str, ...] = (),
+) -> None:  # fmt: skip
+    """Write runs of every condition and seed; each condition after the first answers `gain` more of the items.
+
+    The runs in `gated`, such as facts/seed-1, were stopped by the gate before GRPO.
+    """
     write_json_folder(
         shared_dir / "benchmarks",
         "manifest.json",
@@ -48,17 +52,20 @@ def write_experiment(
     for number, condition in enumerate(conditions):
         write_tokens(shared_dir / condition / "tokens")
         for seed in seeds:
-            write_run(shared_dir / condition / f"seed-{seed}", seed, items, 0.3 + (gain if number else 0.0))
+            stopped = f"{condition}/seed-{seed}" in gated
+            accuracy = 0.3 + (gain if number else 0.0)
+            write_run(shared_dir / condition / f"seed-{seed}", seed, items, accuracy, stopped)
 
 
-def write_run(run: Path, seed: int, items: int, accuracy: float) -> None:
-    """Write one finished run: three stages, a ledger, an evaluation."""
+def write_run(run: Path, seed: int, items: int, accuracy: float, stopped: bool) -> None:
+    """Write one finished run: three stages, or two where the gate stopped GRPO, a ledger, an evaluation."""
+    stages = STAGES[:2] if stopped else STAGES
     facts = [
         {"token": f"<MUL_{a}_{b}>", "id": 300 + 9 * (a - 1) + b, "operands": [a, b], "text": f"{a}*{b}"}
         for a in range(1, 10)
         for b in range(1, 10)
     ]
-    for stage in STAGES:
+    for stage in stages:
         recipe = {"seed": seed, "output_dir": str(run / f"{stage}_final"), "max_steps": 20}
         with stage_output(run / f"{stage}_final", recipe) as folder:
             write_json(folder / "facts.json", {"mode": "weak", "vocab_size": 384, "fact_tokens": facts})
@@ -77,17 +84,23 @@ def write_run(run: Path, seed: int, items: int, accuracy: float) -> None:
                 log = [{"step": s, "reward": 0.1 * s, "fact_tokens": 1.0, "completions/mean_length": 30.0, "kl": 0.01,
                         "entropy": 1.0, "frac_reward_zero_std": 0.2} for s in range(1, 4)]  # fmt: skip
                 write_json(folder / "trainer_state.json", {"global_step": 3, "log_history": log})
-            if stage == "grpo":
-                write_json(folder / "readiness.json", {"ready": True, "pass_at_1": 0.2, "pass_at_k": 0.5, "samples": 8})
-    write_json(run / "ledger.json", {"stages": {stage: ledger_entry() for stage in STAGES}})
+    with stage_output(run / "readiness", {"seed": seed, "threshold": 0.1, "force": False}) as folder:
+        write_json(folder / "readiness.json", readiness(0.05 if stopped else 0.5))
+    write_json(run / "ledger.json", {"stages": {stage: ledger_entry() for stage in stages}})
     benchmarks = run.parent.parent / "benchmarks"
     recipe = {"seed": seed, "output_dir": str(run / "eval"), "benchmarks": str(benchmarks)}
     with stage_output(run / "eval", recipe, [benchmarks]) as folder:
-        for stage in STAGES:
+        for stage in stages:
             (folder / stage).mkdir()
             pq.write_table(
                 pa.Table.from_pylist(predictions(seed, items, accuracy)), folder / stage / "predictions.parquet"
             )
+
+
+def readiness(pass_at_k: float, force: bool = False) -> dict[str, Any]:
+    """Return the record of a gate with threshold 0.1."""
+    return {"prompts": 64, "samples": 8, "pass_at_1": pass_at_k / 4, "pass_at_k": pass_at_k, "mixed_groups": 0.3,
+            "threshold": 0.1, "force": force, "ready": pass_at_k >= 0.1}  # fmt: skip
 
 
 def ledger_entry() -> dict[str, Any]:

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from run_folders import STAGES, write_experiment
+from run_folders import STAGES, readiness, write_experiment
 
 from mulfact.errors import UserError
 from mulfact.evals.compare import build_results, main
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
-from mulfact.evals.comparison import Run, check_comparable, load_run
+from mulfact.evals.comparison import Run, check_comparable, load_runs
 from mulfact.provenance import write_json
 
 Runs = dict[tuple[str, int], Run]
@@ -37,8 +37,7 @@ def arguments_for(shared_dir: Path, conditions: list[str], seeds: list[int]) -> 
 
 
 def load(arguments: CompareArguments) -> Runs:
-    shared_dir = Path(arguments.shared_dir)
-    return {(c, s): load_run(shared_dir, c, s) for c in arguments.conditions for s in arguments.seeds}
+    return load_runs(Path(arguments.shared_dir), arguments.conditions, arguments.seeds)
 
 
 @pytest.fixture
@@ -120,7 +119,7 @@ def test_a_recipe_that_differs_beyond_the_arm_is_refused(experiment: CompareArgu
 
 def test_outputs_that_were_moved_still_compare(experiment: CompareArguments, tmp_path: Path) -> None:
     moved = Path(experiment.shared_dir).rename(tmp_path / "elsewhere")
-    check_comparable({(c, s): load_run(moved, c, s) for c in ("plain", "facts") for s in (0, 1)}, "plain")
+    check_comparable(load_runs(moved, ["plain", "facts"], [0, 1]), "plain")
 
 
 def test_unequal_items_are_refused(experiment: CompareArguments) -> None:
@@ -180,7 +179,7 @@ def test_departures_from_the_protocol_are_told(experiment: CompareArguments) -> 
     record["git"] = {"commit": "another", "dirty": True}
     record["hardware"]["gpus"] = ["NVIDIA H100"]
     write_json(path, record)
-    write_json(shared_dir / "plain/seed-1/grpo_final/readiness.json", {"ready": False})
+    write_json(shared_dir / "plain/seed-1/readiness/readiness.json", readiness(0.05, force=True))
     found = " ".join(build_results(experiment, load(experiment))["protocol"]["deviations"])
     assert "GRPO was forced where pass@k lay below readiness.threshold: plain/seed-1." in found
     assert "facts/seed-0" in found
@@ -191,7 +190,13 @@ def test_departures_from_the_protocol_are_told(experiment: CompareArguments) -> 
 
 @pytest.mark.parametrize(
     ("missing", "target"),
-    [("ledger.json", "make ledger"), ("eval", "make eval"), ("sft_final", "make sft"), ("grpo_final", "make grpo")],
+    [
+        ("ledger.json", "make ledger"),
+        ("eval", "make eval"),
+        ("sft_final", "make sft"),
+        ("grpo_final", "make grpo"),
+        ("readiness", "make readiness"),
+    ],
 )
 def test_a_missing_stage_is_named_with_its_make_target(experiment: CompareArguments, missing: str, target: str) -> None:
     path = Path(experiment.shared_dir) / "facts/seed-0" / missing
@@ -243,6 +248,103 @@ def test_fewer_seeds_than_the_protocol_asks_for_make_the_report_exploratory(expe
     assert "2 seeds say too little" in " ".join(results["conclusion"]["may_not_conclude"])
 
 
+@pytest.fixture
+def gated(tmp_path: Path) -> CompareArguments:
+    """Two arms and three seeds; the gate stopped one run before GRPO."""
+    write_experiment(tmp_path / "pilot", ["plain", "facts"], [0, 1, 2], gain=0.2, gated=("plain/seed-1",))
+    return arguments_for(tmp_path / "pilot", ["plain", "facts"], [0, 1, 2])
+
+
+def test_one_stopped_run_takes_grpo_out_of_the_comparison_for_all(gated: CompareArguments) -> None:
+    runs = load(gated)
+    check_comparable(runs, "plain")
+    results = build_results(gated, runs)
+    assert results["stages"] == ["pretrain", "sft"]
+    for part in ("accuracy", "differences", "error_classes", "fact_use"):
+        assert {row["stage"] for row in results[part]} == {"pretrain", "sft"}
+    assert results["curves"]["grpo"] == []
+    assert results["ledger"]["matched"].keys() == results["ledger"]["reported"].keys() == {"pretrain", "sft"}
+    roles = {(row["task"], row["stage"]): row["role"] for row in results["differences"]}
+    assert roles["gsm8k_cot", "sft"] == "primary"
+    assert roles["table_9", "sft"] == "secondary"
+    assert roles["gsm8k_cot", "pretrain"] == "descriptive"
+    assert {row["stage"] for row in results["measures"]} == {"pretrain", "sft"}
+    assert "facts scored +20.0 points" in results["conclusion"]["headline"]
+    assert "after SFT" in results["conclusion"]["headline"]
+    assert "Anything about GRPO" in " ".join(results["conclusion"]["may_not_conclude"])
+
+
+def test_the_fallback_is_told_with_what_the_gate_found_in_every_run(gated: CompareArguments) -> None:
+    results = build_results(gated, load(gated))
+    told = results["protocol"]["fallback"]
+    assert "its gate stopped 1 of 6 runs, where pass@8 of the SFT checkpoint" in told
+    assert "lies below 10%" in told
+    assert "every run is compared after pretraining and SFT alone, and the primary outcome is that after SFT" in told
+    assert not any("primary_stage" in line for line in results["protocol"]["deviations"])
+    found = results["readiness"]
+    assert (found["prompts"], found["samples"], found["threshold"]) == (64, 8, 0.1)
+    decisions = {(run["condition"], run["seed"]): (run["decision"], run["pass_at_k"]) for run in found["runs"]}
+    assert decisions.pop(("plain", 1)) == ("stopped", 0.05)
+    assert set(decisions.values()) == {("passed", 0.5)}
+    assert len(decisions) == 5
+
+
+def test_what_the_gate_found_is_told_where_all_passed_too(experiment: CompareArguments) -> None:
+    results = build_results(experiment, load(experiment))
+    assert results["stages"] == ["pretrain", "sft", "grpo"]
+    assert results["protocol"]["fallback"] is None
+    assert [run["decision"] for run in results["readiness"]["runs"]] == ["passed"] * 6
+
+
+def test_a_forced_run_below_the_threshold_is_compared_after_grpo(experiment: CompareArguments) -> None:
+    path = Path(experiment.shared_dir) / "facts/seed-2/readiness/readiness.json"
+    write_json(path, readiness(0.05, force=True))
+    results = build_results(experiment, load(experiment))
+    assert results["stages"][-1] == "grpo"
+    assert results["readiness"]["runs"][-1]["decision"] == "forced"
+
+
+def test_beside_a_stopped_run_one_that_crashed_in_grpo_is_still_refused(gated: CompareArguments) -> None:
+    shutil.rmtree(Path(gated.shared_dir) / "facts/seed-0/grpo_final")
+    with pytest.raises(UserError, match="facts/seed-0 has not finished: .* lacks grpo_final.* make grpo"):
+        load(gated)
+
+
+def test_a_stopped_run_that_was_not_evaluated_is_refused(gated: CompareArguments) -> None:
+    shutil.rmtree(Path(gated.shared_dir) / "plain/seed-1/eval")
+    with pytest.raises(UserError, match="plain/seed-1 has not finished: .* lacks eval/provenance.json; .* make eval"):
+        load(gated)
+
+
+@pytest.mark.parametrize(("key", "value"), [("threshold", 0.04), ("samples", 16), ("prompts", 32)])
+def test_runs_with_different_gates_are_refused(gated: CompareArguments, key: str, value: float) -> None:
+    path = Path(gated.shared_dir) / "facts/seed-2/readiness/readiness.json"
+    write_json(path, readiness(0.5) | {key: value})
+    with pytest.raises(UserError, match=f"readiness differs in {key}: plain/seed-0 has .*, facts/seed-2 has {value}"):
+        check_comparable(load(gated), "plain")
+
+
+def test_a_gate_that_one_arm_alone_is_forced_through_is_refused(experiment: CompareArguments) -> None:
+    path = Path(experiment.shared_dir) / "facts/seed-1/readiness/provenance.json"
+    record = json.loads(path.read_text())
+    record["recipe"]["force"] = True
+    write_json(path, record)
+    with pytest.raises(UserError, match="recipes differ in readiness.force: plain/seed-1 has False"):
+        check_comparable(load(experiment), "plain")
+
+
+def test_the_command_compares_what_the_gate_left(
+    gated: CompareArguments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Path(gated.shared_dir) / "compare.yaml"
+    config.write_text(yaml.safe_dump(asdict(gated)))
+    monkeypatch.setattr("sys.argv", ["compare.py", "--config", str(config)])
+    main()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "GRPO is not compared: its gate stopped 1 of 6 runs" in shown
+    assert "gsm8k_cot" in shown
+
+
 def test_controls_are_compared_with_the_treatment(tmp_path: Path) -> None:
     write_experiment(tmp_path / "pilot", ["plain", "facts", "placebo"], [0, 1, 2], gain=0.2)
     arguments = arguments_for(tmp_path / "pilot", ["plain", "facts", "placebo"], [0, 1, 2])
@@ -278,6 +380,9 @@ def test_an_experiment_that_compares_nothing_is_refused(experiment: CompareArgum
     experiment.reference, experiment.conditions = "plain", ["plain"]
     with pytest.raises(UserError, match="two arms"):
         check_arguments(experiment)
-    experiment.conditions, experiment.seeds = ["plain", "facts"], [0, 1, 1]
+    experiment.conditions, experiment.primary_stage = ["plain", "facts"], "gropo"
+    with pytest.raises(UserError, match="primary_stage is 'gropo': expected one of pretrain, sft, grpo"):
+        check_arguments(experiment)
+    experiment.primary_stage, experiment.seeds = "grpo", [0, 1, 1]
     with pytest.raises(UserError, match="each may stand there once"):
         check_arguments(experiment)

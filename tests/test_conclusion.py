@@ -127,6 +127,15 @@ def test_an_arm_that_spends_more_in_grpo_is_not_called_equal_in_cost() -> None:
     assert "rollouts took" not in texts(results)[2]
 
 
+def test_without_grpo_nothing_is_said_about_it() -> None:
+    results = fabricate(["baseline", "mulfact"], [0, 1, 2], gated=True)
+    headline, may, may_not = texts(results)
+    assert "on items, after SFT (95% interval" in headline
+    assert "Anything about GRPO: there was too little for it to reinforce" in may_not
+    assert "GRPO" not in headline + may
+    assert "Anything about GRPO" not in texts(results_with())[2]
+
+
 def test_synthetic_problems_say_nothing_about_gsm8k() -> None:
     results = results_with()
     assert "Anything about GSM8K" not in texts(results)[2]

@@ -200,7 +200,7 @@ def test_every_matched_field_that_differs_is_refused_by_name(run_dir: Path) -> N
 
 
 def as_run(condition: str, ledger: dict[str, Any]) -> Run:
-    return Run(condition, 0, Path(condition) / "seed-0", ledger, {}, {})
+    return Run(condition, 0, Path(condition) / "seed-0", ledger, {}, {}, {})
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_the_gate_leaves_a_file_where_grpo_does_not_start(
 
 def test_the_gate_needs_a_record_and_a_run_without_one_is_not_stopped(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"readiness.json is missing: run modeling/readiness.py first"):
-        gate.decide(tmp_path)
+        gate.pass_gate(tmp_path)
     assert not is_stopped(tmp_path)
 
 

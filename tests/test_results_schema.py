@@ -12,7 +12,7 @@ from run_folders import write_experiment
 
 from mulfact.evals.compare import SCHEMA_VERSION, build_results
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison import load_run
+from mulfact.evals.comparison import load_runs
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,18 @@ def test_the_schema_is_one_and_has_the_version_of_the_code(schema: dict[str, Any
     assert f"Version {SCHEMA_VERSION}." in (repository / "docs/results_schema.md").read_text()
 
 
-@pytest.mark.parametrize(("arms", "seeds"), [(["plain", "facts"], [0]), (["plain", "facts", "placebo"], [0, 1, 2])])
+@pytest.mark.parametrize(
+    ("arms", "seeds", "gated"),
+    [
+        (["plain", "facts"], [0], ()),
+        (["plain", "facts", "placebo"], [0, 1, 2], ()),
+        (["plain", "facts", "placebo"], [0, 1], ("facts/seed-1",)),
+    ],
+)
 def test_what_compare_computes_has_the_form(
-    schema: dict[str, Any], tmp_path: Path, arms: list[str], seeds: list[int]
+    schema: dict[str, Any], tmp_path: Path, arms: list[str], seeds: list[int], gated: tuple[str, ...]
 ) -> None:
-    write_experiment(tmp_path / "pilot", arms, seeds, gain=0.2)
+    write_experiment(tmp_path / "pilot", arms, seeds, gain=0.2, gated=gated)
     (tmp_path / "protocol.md").write_text("the protocol")
     arguments = CompareArguments(
         output_dir=str(tmp_path / "report"),
@@ -49,12 +56,12 @@ def test_what_compare_computes_has_the_form(
         protocol=str(tmp_path / "protocol.md"),
         bootstrap_samples=100,
     )
-    runs = {(arm, seed): load_run(tmp_path / "pilot", arm, seed) for arm in arms for seed in seeds}
-    assert problems(schema, build_results(arguments, runs)) == []
+    assert problems(schema, build_results(arguments, load_runs(tmp_path / "pilot", arms, seeds))) == []
 
 
 def test_what_the_tests_make_up_has_the_form(schema: dict[str, Any]) -> None:
-    assert problems(schema, fabricate(["baseline", "mulfact", "placebo"], [0, 1])) == []
+    for gated in (False, True):
+        assert problems(schema, fabricate(["baseline", "mulfact", "placebo"], [0, 1], gated)) == []
 
 
 def test_a_field_that_is_missing_or_new_or_of_another_kind_is_found(schema: dict[str, Any]) -> None:

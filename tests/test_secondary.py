@@ -52,7 +52,9 @@ def make_run(folder: Path, condition: str, seed: int, rows: list[dict[str, Any]]
                 "error_class": None}  # fmt: skip
     table = pd.DataFrame([{**defaults, **row} for row in rows])
     predictions = dict.fromkeys(("pretrain", "sft", "grpo"), table)
-    return Run(condition, seed, folder, {}, predictions, {"grpo": {"recipe": {"reward_funcs": ["a.b.exact_match"]}}})
+    return Run(
+        condition, seed, folder, {}, predictions, {"grpo": {"recipe": {"reward_funcs": ["a.b.exact_match"]}}}, {}
+    )
 
 
 @pytest.fixture
