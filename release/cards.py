@@ -16,7 +16,6 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCard, ModelCardDat
 from jinja2 import FileSystemLoader
 
 from mulfact.errors import UserError
-from mulfact.evals.comparison import STAGES
 from mulfact.evals.report import make_environment
 from mulfact.modeling.adapter import ADAPTER
 from mulfact.modeling.readiness_record import RECORD, read_record, sentence
@@ -47,9 +46,14 @@ class Cards:
         # Strata of them are in the results too, but no sets by themselves.
         self.benchmarks = json.loads((shared_dir / "benchmarks" / "manifest.json").read_text())["benchmarks"]
         for condition, seed in self.runs:
-            check_run(report, shared_dir, condition, seed)
+            check_run(report, shared_dir, condition, seed, self.stages)
         self.environment = make_environment()
         self.environment.loader = FileSystemLoader(TEMPLATES)
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages that the report compares, whose checkpoints are published."""
+        return self.results["stages"]
 
     @property
     def protocol(self) -> str:
@@ -96,7 +100,8 @@ class Cards:
             for row in self.results["differences"]
             if (row["condition"], row["stage"]) == (condition, stage)
         }
-        previous = STAGES[STAGES.index(stage) - 1] if stage != STAGES[0] else None
+        place = self.stages.index(stage)
+        previous = self.stages[place - 1] if place else None
         data = ["corpus"] if stage == "pretrain" else ["posttrain"]
         readiness = sentence(read_record(folder)) if (folder / RECORD).is_file() else None
         metadata = ModelCardData(
@@ -167,7 +172,7 @@ class Cards:
         configs[0]["default"] = True
         for condition, seed in self.runs:
             path = f"runs/{condition}/seed-{seed}/eval"
-            files = [{"split": stage, "path": f"{path}/{stage}/predictions.parquet"} for stage in STAGES]
+            files = [{"split": stage, "path": f"{path}/{stage}/predictions.parquet"} for stage in self.stages]
             configs.append({"config_name": f"{condition}-seed{seed}", "data_files": files})
         metadata = DatasetCardData(
             language=["en"], license=LICENSE, pretty_name=repository.name, tags=["mulfact"], configs=configs
@@ -184,14 +189,14 @@ def read_card(folder: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def check_run(report: dict[str, Any], shared_dir: Path, condition: str, seed: int) -> None:
+def check_run(report: dict[str, Any], shared_dir: Path, condition: str, seed: int, stages: Sequence[str]) -> None:
     """Raise UserError when the report's numbers are not those of the checkpoints that lie there now."""
     run = shared_dir / condition / f"seed-{seed}"
     command = f"make compare SCALE={shared_dir.name} CONDITIONS=... SEEDS=..."
     if recorded_input(report, run / "eval") is None:
         raise UserError(f"{shared_dir / 'report'} does not cover {condition} with seed {seed}: run {command} first")
     evaluation = read_provenance(run / "eval")
-    checks = [(report, run / "eval"), *((evaluation, run / f"{stage}_final") for stage in STAGES)]
+    checks = [(report, run / "eval"), *((evaluation, run / f"{stage}_final") for stage in stages)]
     for record, folder in checks:
         if recorded_input(record, folder) != input_hash(folder):
             raise UserError(f"{folder} is not what {record['stage']} was made from: run {command} first")

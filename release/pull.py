@@ -2,8 +2,8 @@
 
     python release/pull.py --org someone --scale smoke --conditions mulfact --seeds 0 --output_dir outputs/pulled
 
-Fetched are the report, the benchmarks, the tokenizers and the three checkpoints of each run, into folders as an
-experiment has them. Files that are there already are not fetched again, and a finished evaluation of the same files is
+Fetched are the report, the benchmarks, the tokenizers and the checkpoints of each run, into folders as an experiment
+has them. Files that are there already are not fetched again, and a finished evaluation of the same files is
 not repeated. Private repositories need a token that may read them; HF_ENDPOINT is honoured.
 """
 
@@ -21,15 +21,14 @@ from rich.console import Console
 from rich.table import Table
 
 from mulfact.errors import UserError, command
-from mulfact.evals.comparison import STAGES
 from mulfact.evals.report import percent, points
 from mulfact.provenance import PROVENANCE, hash_file, read_provenance, write_json
 from mulfact.recipe import write_if_changed
 from mulfact.release.hub import persist, told_in_a_line
-from mulfact.release.repositories import Repository, plan
+from mulfact.release.repositories import Repository, plan, report
 from mulfact.release.staging import UNSAFE_SUFFIXES
 
-NEEDED = ("report", "benchmarks", "tokenizer", "model")
+NEEDED = ("benchmarks", "tokenizer", "model")
 REPORT_FILES = ["*.json", "*.md", "*.html", "figures/*"]  # the predictions stay where they are
 
 
@@ -67,13 +66,13 @@ def main() -> None:
     runs = [Run(c, s, shared_dir / c / f"seed-{s}") for c in arguments.conditions for s in arguments.seeds]
     disable_progress_bars()
     with told_in_a_line(f"pull from {arguments.org}"):
-        repositories = [r for r in plan(shared_dir, arguments.conditions, arguments.seeds) if r.kind in NEEDED]
-        for repository in sorted(repositories, key=lambda repository: NEEDED.index(repository.kind)):
-            fetch(arguments, repository)
-            if repository.kind == "report":
-                results = read_results(shared_dir, runs)
+        fetch(arguments, report(shared_dir, arguments.scale, arguments.conditions, arguments.seeds))
+        results = read_results(shared_dir, runs)
+        for repository in plan(shared_dir, arguments.conditions, arguments.seeds, results["stages"]):
+            if repository.kind in NEEDED:
+                fetch(arguments, repository)
     for run in runs:
-        write_if_changed(run.recipe_path, evaluation_recipe(shared_dir, run))
+        write_if_changed(run.recipe_path, evaluation_recipe(shared_dir, run, results["stages"]))
     evaluate([run.recipe_path for run in runs])
     rows = [row for run in runs for row in compare(results, run)]
     write_json(shared_dir / "reproduction.json", rows)
@@ -122,7 +121,7 @@ def read_results(shared_dir: Path, runs: list[Run]) -> dict[str, Any]:
     return results
 
 
-def evaluation_recipe(shared_dir: Path, run: Run) -> dict[str, Any]:
+def evaluation_recipe(shared_dir: Path, run: Run, stages: list[str]) -> dict[str, Any]:
     """Return the recipe that the published evaluation ran by, with the paths and the device of this machine."""
     import torch
 
@@ -131,7 +130,7 @@ def evaluation_recipe(shared_dir: Path, run: Run) -> dict[str, Any]:
         "output_dir": str(run.folder / "eval"),
         "benchmarks": str(shared_dir / "benchmarks"),
         "tokenizer": str(shared_dir / run.condition / "tokenizer"),
-        "checkpoints": {stage: str(run.folder / f"{stage}_final") for stage in STAGES},
+        "checkpoints": {stage: str(run.folder / f"{stage}_final") for stage in stages},
         "use_cpu": not torch.cuda.is_available(),
     }
 
@@ -146,7 +145,7 @@ def evaluate(recipes: list[Path]) -> None:
 def compare(results: dict[str, Any], run: Run) -> list[dict[str, Any]]:
     """Return for each stage and task of a run the published accuracy and the one found here, as shares."""
     found = {}
-    for stage in STAGES:
+    for stage in results["stages"]:
         for path in sorted((run.folder / "eval" / stage).glob("*_results.json")):
             for task, entry in json.loads(path.read_text())["tasks"].items():
                 found[stage, task] = entry["accuracy"]

@@ -1,4 +1,4 @@
-"""Upload a finished experiment: tokenizers, data, the three checkpoints of each run and the report, in one collection.
+"""Upload a finished experiment: tokenizers, data, the checkpoints of each run and the report, in one collection.
 
     python release/push.py --org someone --shared_dir outputs/smoke --conditions baseline mulfact --seeds 0
     python release/push.py --org someone --shared_dir outputs/pilot --conditions mulfact --seeds 0 1 2 --public
@@ -60,7 +60,7 @@ def stage_all(arguments: PushArguments, cards: Cards, scratch: Path, token: str)
     """
     roots = [path for path in (Path.cwd(), Path.home(), arguments.shared_dir.resolve()) if len(path.parts) > 2]
     folders = {}
-    for repository in plan(arguments.shared_dir, arguments.conditions, arguments.seeds):
+    for repository in plan(arguments.shared_dir, arguments.conditions, arguments.seeds, cards.stages):
         folder = folders[repository] = scratch / repository.name
         stage_files(repository, folder, arguments.shared_dir.parent)
         cards.write(repository, folder)

@@ -1,7 +1,7 @@
 """Which folders of an experiment become which repositories on the Hub, and under which names.
 
     python -c "from pathlib import Path; from mulfact.release.repositories import plan; \\
-        print(*plan(Path('outputs/smoke'), ['baseline', 'mulfact'], [0]), sep='\\n')"
+        print(*plan(Path('outputs/smoke'), ['baseline', 'mulfact'], [0], ['pretrain', 'sft', 'grpo']), sep='\\n')"
 
 Only what is named here is ever uploaded: no training state, no token shards, nothing that is not part of the record.
 """
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mulfact.evals.comparison import STAGES
 from mulfact.modeling import adapter
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
@@ -58,8 +57,8 @@ class Repository:
         return "model" if self.kind in ("model", "tokenizer") else "dataset"
 
 
-def plan(shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int]) -> list[Repository]:
-    """Return the repositories of an experiment, what others are made from first."""
+def plan(shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int], stages: Sequence[str]) -> list[Repository]:
+    """Return the repositories of an experiment, what others are made from first; `stages` are those of its report."""
     scale = shared_dir.name
     return [
         corpus(shared_dir),
@@ -70,7 +69,7 @@ def plan(shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int]) -> l
             checkpoint(shared_dir, condition, seed, stage)
             for condition in conditions
             for seed in seeds
-            for stage in STAGES
+            for stage in stages
         ),
         report(shared_dir, scale, conditions, seeds),
     ]

@@ -33,15 +33,19 @@ READINESS = {
 }  # fmt: skip
 
 
-def write_release(outputs: Path, seeds: tuple[int, ...] = (0,)) -> Path:
-    """Write outputs/smoke with two arms and return it; paths in its records are absolute, as with OUTPUTS=/..."""
+def write_release(outputs: Path, seeds: tuple[int, ...] = (0,), gated: bool = False) -> Path:
+    """Write outputs/smoke with two arms and return it; paths in its records are absolute, as with OUTPUTS=/...
+
+    `gated`: the gate stopped GRPO in every run.
+    """
+    stages = STAGES[:2] if gated else STAGES
     shared_dir = outputs / "smoke"
     write_data(shared_dir)
     for condition, arm in TOKENIZERS.items():
         write_tokenizer(shared_dir / condition / "tokenizer", arm)
         for seed in seeds:
-            write_run(shared_dir, condition, seed)
-    write_report(shared_dir, seeds)
+            write_run(shared_dir, condition, seed, stages)
+    write_report(shared_dir, seeds, gated)
     return shared_dir
 
 
@@ -94,14 +98,14 @@ def write_tokenizer(target: Path, arm: str) -> None:
         (folder / "README.md").write_text(tokenizer_card(facts, []))
 
 
-def write_run(shared_dir: Path, condition: str, seed: int) -> None:
+def write_run(shared_dir: Path, condition: str, seed: int, stages: tuple[str, ...]) -> None:
     run, tokenizer = shared_dir / condition / f"seed-{seed}", shared_dir / condition / "tokenizer"
     torch.manual_seed(seed)
     config = GPT2Config(
         vocab_size=768, n_positions=WINDOW, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0
     )
     model = GPT2LMHeadModel(config)
-    for stage in STAGES:
+    for stage in stages:
         target = run / f"{stage}_final"
         with stage_output(target, {"seed": seed, "output_dir": str(target)}, [tokenizer]) as folder:
             torch.nn.init.normal_(model.transformer.ln_f.bias)
@@ -113,26 +117,26 @@ def write_run(shared_dir: Path, condition: str, seed: int) -> None:
                 write_json(folder / "readiness.json", READINESS)
     matched = {"parameters": 19_000, "steps": 20, "optimizer": {"name": "adamw", "betas": [0.9, 0.95]}}
     reported = {"seconds": 12.5, "device": "a processor", "mfu": None}
-    stages = {stage: {"matched": matched, "reported": reported} for stage in STAGES}
+    stages = {stage: {"matched": matched, "reported": reported} for stage in stages}
     write_json(run / "ledger.json", {"stages": stages})
     recipe = {
         "output_dir": str(run / "eval"), "benchmarks": str(shared_dir / "benchmarks"), "tokenizer": str(tokenizer),
-        "checkpoints": {stage: str(run / f"{stage}_final") for stage in STAGES},
+        "checkpoints": {stage: str(run / f"{stage}_final") for stage in stages},
         "generation_size": {"cot": 8, "direct": 4, "mixed": 4},
         "stop_sequences": {"cot": ["\nQuestion:"], "direct": ["\n"], "mixed": ["\n"]},
         "max_cut_prompts": 0.0, "batch_size": 4, "max_samples": None, "use_cpu": True,
     }  # fmt: skip
-    inputs = [shared_dir / "benchmarks", tokenizer, *(run / f"{stage}_final" for stage in STAGES)]
+    inputs = [shared_dir / "benchmarks", tokenizer, *(run / f"{stage}_final" for stage in stages)]
     with stage_output(run / "eval", recipe, inputs) as folder:
-        for stage in STAGES:
+        for stage in stages:
             (folder / stage).mkdir()
             pq.write_table(pa.Table.from_pylist(predictions(seed, 6, 0.5)), folder / stage / "predictions.parquet")
             results = {"checkpoint": str(run / f"{stage}_final"), "tasks": {}}
             write_json(folder / stage / "gsm8k_results.json", results)
 
 
-def write_report(shared_dir: Path, seeds: tuple[int, ...]) -> None:
-    results = fabricate(list(TOKENIZERS), list(seeds))
+def write_report(shared_dir: Path, seeds: tuple[int, ...], gated: bool) -> None:
+    results = fabricate(list(TOKENIZERS), list(seeds), gated)
     for row in results["accuracy"]:  # what a model that was never trained gets
         row["seeds"] = dict.fromkeys(row["seeds"], 0.0)
     results["benchmarks"]["gsm8k_cot"]["source"] = "/data/sets/gsm8k"

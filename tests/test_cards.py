@@ -11,7 +11,7 @@ import yaml
 from hub_metadata import metadata_errors
 from huggingface_hub import DatasetCard, ModelCard
 from peft import LoraConfig, PeftModel, get_peft_model
-from release_folders import write_release
+from release_folders import STAGES, write_release
 from transformers import AutoModelForCausalLM
 
 from mulfact.errors import UserError
@@ -36,7 +36,7 @@ def written(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """The card of each repository, by name."""
     cards, scratch = Cards(ORG, shared_dir, ARMS, [0, 1]), tmp_path_factory.mktemp("staged")
     texts = {}
-    for repository in plan(shared_dir, ARMS, [0, 1]):
+    for repository in plan(shared_dir, ARMS, [0, 1], STAGES):
         folder = scratch / repository.name
         stage_files(repository, folder, shared_dir.parent)
         cards.write(repository, folder)
@@ -106,7 +106,7 @@ def test_a_set_from_elsewhere_keeps_its_licence(written: dict[str, str]) -> None
 
 def test_the_same_experiment_gives_the_same_cards(written: dict[str, str], shared_dir: Path, tmp_path: Path) -> None:
     cards = Cards(ORG, shared_dir, ARMS, [0, 1])
-    repository = plan(shared_dir, ARMS, [0, 1])[-2]
+    repository = plan(shared_dir, ARMS, [0, 1], STAGES)[-2]
     stage_files(repository, tmp_path / "again", shared_dir.parent)
     cards.write(repository, tmp_path / "again")
     assert (tmp_path / "again" / "README.md").read_text() == written[repository.name]
@@ -133,7 +133,7 @@ def test_a_lora_adapter_is_published_beside_the_merged_model(shared_dir: Path, t
     adapted.save_pretrained(run / "adapter")
     (run / "adapter").rename(run / "sft_final" / "adapter")
 
-    (repository,) = [r for r in plan(experiment, ARMS, [0, 1]) if r.name == "mulfact-smoke-baseline-seed0-sft"]
+    (repository,) = [r for r in plan(experiment, ARMS, [0, 1], STAGES) if r.name == "mulfact-smoke-baseline-seed0-sft"]
     stage_files(repository, tmp_path / "staged", experiment.parent)
     Cards(ORG, experiment, ARMS, [0, 1]).write(repository, tmp_path / "staged")
     (line,) = re.findall(r"^`(PeftModel.*)`\.$", (tmp_path / "staged" / "README.md").read_text(), re.MULTILINE)

@@ -150,3 +150,15 @@ def test_a_tag_names_the_revision_that_is_pulled(clean: HubServer, tmp_path: Pat
     result = run(command, environment(clean, tmp_path, READER))
     assert "mulfact-seed0-sft: " in result.stdout
     assert "the token may not do this (403" in result.stderr
+
+
+def test_an_experiment_whose_gate_stopped_grpo_goes_to_the_hub_and_back(tmp_path: Path) -> None:
+    shared_dir = write_release(tmp_path / "outputs", gated=True)
+    with HubServer() as server:
+        push(server, tmp_path, shared_dir)
+        pushed = {name for kind, name in server.store.repos if kind == "model" and "seed" in name}
+        arms = ("baseline", "mulfact")
+        assert pushed == {f"{ORG}/mulfact-smoke-{arm}-seed0-{stage}" for arm in arms for stage in ("pretrain", "sft")}
+        result = run(pull_command(tmp_path / "pulled", "mulfact"), environment(server, tmp_path, READER))
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "4 of 4 accuracies are the published ones" in result.stdout
