@@ -73,9 +73,9 @@ def small_multiples(
     lines: bool = False,
     share: bool = False,
 ) -> tuple[Figure, np.ndarray]:
-    """Return a figure with a legend of the arms on top and its panels, (rows, columns)."""
+    """Return a figure with a legend of the arms on top and its panels, (rows, columns); `share`: with the same axes."""
     figure = Figure(figsize=(WIDTH, row_height * rows + 0.35), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=share)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
     look = looks(results)
     handles = [
         Line2D(

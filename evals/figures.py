@@ -169,7 +169,7 @@ def accuracy_figure(results: Results, family: str) -> Figure | None:
             if trivial:
                 best = 100 * max(trivial.values())
                 axes.plot([best, best], [place - 0.42, place + 0.42], color="#AAAAAA", linewidth=2.2, zorder=0)
-        axes.set_xlim(left=min(0, axes.get_xlim()[0]))
+    figure.axes[0].set_xlim(left=min(0, figure.axes[0].get_xlim()[0]))
     return figure
 
 
@@ -184,8 +184,8 @@ def forest_figure(results: Results, family: str) -> Figure | None:
     primary = {row["task"] for row in rows if row["primary"]}
     for axes in figure.axes:
         axes.axvline(0, color="#444444", linewidth=0.9, zorder=0)
-        reach = max(abs(limit) for limit in axes.get_xlim())
-        axes.set_xlim(-reach, reach)
+    reach = max(abs(limit) for limit in figure.axes[0].get_xlim())
+    figure.axes[0].set_xlim(-reach, reach)
     for text in figure.axes[0].get_yticklabels():
         text.set_fontweight("bold" if text.get_text() in primary else "normal")
     return figure

@@ -57,7 +57,8 @@ def heatmap_figure(results: Results, maps: dict[str, dict[str, Any]], share: boo
     for axes in grid[-1]:
         axes.set_xlabel("second operand")
     shrink = min(1.0, 1.6 / len(arms))
-    figure.colorbar(image, ax=grid, shrink=shrink, label="accuracy (%)" if share else "fact tokens generated")
+    label = "accuracy (%)" if share else "fact tokens generated"
+    figure.colorbar(image, ax=grid, shrink=shrink, format="%d", label=label)
     return figure
 
 
@@ -96,6 +97,9 @@ def error_figure(results: Results, family: str) -> Figure | None:
         axes.set_title(stage)
         axes.set_xlabel("wrong items (% of all)")
         axes.set_xlim(0, 100)
+        axes.set_xticks([0, 50, 100])
+        for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=True):
+            label.set_horizontalalignment(side)  # so that 100 does not touch the 0 of the next panel
         axes.set_ylim(len(places) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from rich.table import Table
 
-from mulfact.evals.conclusion import decided
+from mulfact.evals.conclusion import decided, name_of
 from mulfact.evals.figure_style import Results, labels
 from mulfact.evals.figures import draw_figures
 
@@ -37,6 +37,7 @@ def write_report(results: Results, folder: Path) -> None:
         "families": labels(results["accuracy"], "family"),
         "examples": [mark_example(example) for example in results["examples"]],
         "final_loss": final_loss(results),
+        "gate": gate(results),
         "software": distinct(results["provenance"], "packages"),
         "seeds": len(results["seeds"]),
         **next(
@@ -94,6 +95,12 @@ def summary(results: Results) -> dict[str, list[dict[str, Any]]]:
         row["primary"] |= bool(difference and difference["primary"])
         row["cells"][arm] = {"accuracy": entry, "difference": difference}
     return {stage: list(rows.values()) for stage, rows in stages.items()}
+
+
+def gate(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """Return for each arm what the gate before GRPO found, in the order of the seeds."""
+    runs = {(run["condition"], run["seed"]): run for run in results["readiness"]["runs"]}
+    return {arm: [runs[arm, seed] for seed in results["seeds"]] for arm in results["conditions"]}
 
 
 def final_loss(results: Results) -> list[dict[str, Any]]:
@@ -181,7 +188,7 @@ def make_environment() -> Environment:
     )
     filters = (
         percent, points, significant, signed, interval_percent, interval_points, p_value, number, describe, relative,
-        duration, mean,
+        duration, mean, name_of,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
     return environment

@@ -80,6 +80,13 @@ def test_error_bars_have_the_width_of_the_shares() -> None:
     assert widths == pytest.approx([100 * count / row["items"] for count in row["counts"].values()])
 
 
+def test_the_panels_of_all_stages_have_one_scale() -> None:
+    results = fabricate(["baseline", "mulfact"], [0, 1])
+    for name, figure in figures(results):
+        if name.startswith(("accuracy", "forest")):
+            assert len({axes.get_xlim() for axes in figure.axes}) == 1, name
+
+
 def test_points_without_a_value_are_left_out() -> None:
     points = [{"step": 1, "reward": None}, {"step": 2, "reward": 0.5}]
     assert curve_table({"points": points}, "step", "reward").tolist() == [[2, 2, 0.5]]

@@ -138,7 +138,8 @@ def test_the_primary_outcome_is_shown_with_its_numbers(two_by_one: Written) -> N
 @pytest.mark.parametrize(("arms", "seeds"), [(2, 1), (5, 10)])
 def test_the_short_table_has_a_row_an_outcome_and_a_column_an_arm(write: Write, arms: int, seeds: int) -> None:
     folder, results, _ = write(arms, seeds)
-    lines = [line for line in (folder / "results.md").read_text().splitlines() if line.startswith("|")]
+    table = (folder / "results.md").read_text().partition("## What may be concluded")[0]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(results["accuracy"]) // arms
     assert {line.count("|") for line in lines} == {3 + arms + 1}
 
@@ -153,6 +154,44 @@ def test_the_short_report_says_what_may_and_may_not_be_concluded(tmp_path: Path)
     assert "## What may not be concluded\n\n- That the arms are equal.\n" in text
     assert "Deviations:\n\n- 1 seed; the protocol asks for at least 3.\n" in text
     assert "1 seed; the protocol asks for at least 3." in (tmp_path / "report.html").read_text()
+
+
+def test_where_the_gate_stopped_grpo_the_report_opens_with_it(tmp_path: Path) -> None:
+    write_report(fabricate(ARMS[:2], [0, 1], gated=True), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    page = Page(html)
+    assert not page.open
+    assert {reference[1:] for reference in page.references if reference.startswith("#")} <= page.anchors
+    told = html.index("<b>Pre-registered fallback.</b> GRPO is not compared: its gate stopped runs.")
+    assert html.index("<h1>") < told < html.index("What may be concluded")
+    gate = html[told : html.index("What may be concluded")]
+    assert gate.count("14.1 ✓") == gate.count("6.3 ✗") == 2
+    assert "GRPO starts where pass@8 reaches 10%" in gate
+    assert "its rule for runs that the gate stops, not a deviation" in html
+    assert "Not compared: the gate before GRPO stopped at least one run" in html
+    assert "There is no log of GRPO" not in html
+    assert not (tmp_path / "figures/grpo.png").exists()
+    short = (tmp_path / "results.md").read_text()
+    assert short.index("Pre-registered fallback: GRPO is not compared") < short.index("| stage | task |")
+    assert "| mulfact | 2.1 / 6.3, stopped | 2.1 / 6.3, stopped |" in short
+
+
+def test_what_the_gate_found_is_shown_where_all_passed_too(two_by_one: Written) -> None:
+    folder, _, html = two_by_one
+    assert html.count("14.1 ✓") == 2
+    assert html.index("Before GRPO: what there was to reinforce") < html.index("14.1 ✓") < html.index("The log of GRPO")
+    assert "fallback" not in html
+    assert "| mulfact | 2.1 / 14.1, passed |" in (folder / "results.md").read_text()
+
+
+def test_a_forced_run_is_marked(tmp_path: Path) -> None:
+    results = fabricate(ARMS[:2], [0])
+    results["readiness"]["runs"][1].update(pass_at_k=0.05, decision="forced")
+    write_report(results, tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "5.0 !" in html
+    assert "! below it, but started by" in html
+    assert "2.1 / 5.0, forced" in (tmp_path / "results.md").read_text()
 
 
 def terminal(results: dict[str, Any]) -> str:
@@ -188,6 +227,7 @@ def test_every_field_is_documented(repository: Path) -> None:
             fields |= set(value[0])
     fields |= {field for curves in results["curves"].values() for field in curves[0]["points"][0]}
     fields |= set(results["differences"][0]["mcnemar"]["0"]) | set(results["examples"][0]["completions"]["baseline"])
+    fields |= set(results["readiness"]) | set(results["readiness"]["runs"][0])
     fields |= set(results["protocol"]) | set(results["conclusion"])
     assert fields - documented == set()
 
