@@ -9,6 +9,7 @@ from mulfact.modeling.readiness_record import decision
 
 # What docs/protocol.md fixes; another setting of `compare` is a deviation.
 PROTOCOL = {"primary_task": "gsm8k_cot", "primary_stage": "grpo", "bootstrap_samples": 10_000, "confidence_level": 0.95}
+GATE = {"prompts": 64, "samples": 8, "threshold": 0.1}
 TOLERATED_COST = 0.01  # of GRPO's FLOPs: an arm that spends more than this above the reference is told apart
 
 Results = Mapping[str, Any]
@@ -225,6 +226,10 @@ def deviations(arguments: CompareArguments, runs: Mapping[Any, Run], benchmarks:
         value = getattr(arguments, name)
         if value != fixed:
             found.append(f"compare.{name} is {value}; the protocol fixes {fixed}.")
+    gate = next(iter(runs.values())).readiness
+    for name, fixed in GATE.items():
+        if gate[name] != fixed:
+            found.append(f"readiness.{name} is {gate[name]}; the protocol fixes {fixed}.")
     early = [run.name for run in runs.values() if decision(run.readiness) == "forced"]
     if early and "grpo" in stages_of(runs):
         found.append(f"GRPO was forced where pass@k lay below readiness.threshold: {', '.join(early)}.")

@@ -296,6 +296,13 @@ def test_what_the_gate_found_is_told_where_all_passed_too(experiment: CompareArg
     assert [run["decision"] for run in results["readiness"]["runs"]] == ["passed"] * 6
 
 
+def test_another_gate_than_the_protocols_is_a_deviation(experiment: CompareArguments) -> None:
+    for path in Path(experiment.shared_dir).glob("*/seed-*/readiness/readiness.json"):
+        write_json(path, readiness(0.5) | {"threshold": 0.05})
+    deviations = build_results(experiment, load(experiment))["protocol"]["deviations"]
+    assert "readiness.threshold is 0.05; the protocol fixes 0.1." in deviations
+
+
 def test_a_forced_run_below_the_threshold_is_compared_after_grpo(experiment: CompareArguments) -> None:
     path = Path(experiment.shared_dir) / "facts/seed-2/readiness/readiness.json"
     write_json(path, readiness(0.05, force=True))

@@ -189,6 +189,25 @@ def test_a_stage_killed_in_the_middle_ends_like_one_that_was_not(
     assert experiment.hashes(final) == hashes
 
 
+def test_where_the_gate_stops_grpo_the_report_is_made_after_sft(experiment: Experiment) -> None:
+    result = experiment.make("experiment", "readiness.force=false")
+    assert result.returncode == 0, result.stderr[-6000:]
+    assert "2 gated" in result.stdout
+    assert "gated: mulfact/seed-0: pass@8" in result.stdout
+    results = json.loads((experiment.folder / "report/results.json").read_text())
+    assert results["stages"] == ["pretrain", "sft"]
+    assert "its gate stopped 2 of 2 runs" in results["protocol"]["fallback"]
+    for arm in ("baseline", "mulfact"):
+        run = experiment.folder / arm / "seed-0"
+        assert {path.name for path in (run / "eval").iterdir()} == {"pretrain", "sft", "provenance.json"}
+        assert json.loads((run / "ledger.json").read_text())["stages"].keys() == {"pretrain", "sft"}
+    again = experiment.make("experiment", "readiness.force=false")
+    assert "python " not in again.stdout
+    alone = experiment.make("grpo", "readiness.force=false", CONDITION="baseline")
+    assert alone.returncode != 0
+    assert "GRPO does not start. pass@8" in alone.stdout
+
+
 def test_gsm8k_in_a_folder_reaches_the_training_rows_and_the_benchmarks(experiment: Experiment) -> None:
     result = experiment.make("posttrain", "posttrain.max_characters=400", GSM8K=str(experiment.gsm8k))
     assert result.returncode == 0, result.stderr[-6000:]
