@@ -36,8 +36,9 @@ from mulfact.tokenizers.spellings import (
 # 九▮二 must be told from 九▮二十.
 MARK, RECITED = "\ue000", "\ue005"
 RECITED_MARK = MARK + RECITED
+OPERAND_ENDS = "(?![0-9A-Za-z_]|[.,][0-9])"
 # What follows a cue of one character, wherever there is a fact.
-CUE_FOLLOWS = f"(?={SPACE}?[0-9以{CHINESE_NUMERALS}])"
+CUE_FOLLOWS = f"(?={SPACE}?(?:[0-9]{{1,2}}{OPERAND_ENDS}|[以{CHINESE_NUMERALS}]))"
 SIGNS = {"asterisk": "*", "times_sign": "×", "middle_dot": "·⋅"}
 EQUAL_SIGN = f"{SPACE}*={SPACE}*"
 
@@ -96,7 +97,7 @@ def product_marks(settings: FactSettings) -> list[Mark]:
 
 def mark(operator: Operator, end: str, cues: tuple[str, ...], **how: Any) -> Mark:
     """Return the mark of an operator; `end` is what must follow it. Most places fail in the look ahead."""
-    follows = f"(?={operator.pattern}{any_of(operator.operands)}(?![0-9A-Za-z_]|[.,][0-9]))"
+    follows = f"(?={operator.pattern}{any_of(operator.operands)}{OPERAND_ENDS})"
     return Mark(f"{follows}{first_operand(operator)}{operator.pattern}{end}", cues, **how)
 
 
