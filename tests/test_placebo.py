@@ -6,6 +6,8 @@ import re
 import pytest
 
 from mulfact.errors import UserError
+from mulfact.tokenizers.base import train
+from mulfact.tokenizers.build import add_facts, fit_facts
 from mulfact.tokenizers.facts import FactSettings
 from mulfact.tokenizers.placebo import ARITHMETIC, choose_pairs
 from mulfact.tokenizers.rewrite import Rewriter
@@ -41,6 +43,18 @@ def test_each_pair_is_rewritten_as_often_as_it_was_counted() -> None:
     assert {pair.token.token: pair.count for pair in pairs} == dict(counts)
 
 
+def test_a_pair_takes_the_place_of_two_words_at_least() -> None:
+    """What is added would compress nothing if the space in front stayed outside, and facts do compress."""
+    corpus = texts()
+    pairs = choose_pairs(corpus, FactSettings("placebo"))
+    settings = FactSettings("placebo", custom_tokens=tuple(pair.token for pair in pairs))
+    base = train(corpus, 800)
+    alone = sum(len(encoding.ids) for encoding in base.encode_batch(corpus))
+    facts = fit_facts(settings, base, vocab_size=896)
+    with_pairs = sum(len(encoding.ids) for encoding in add_facts(base, facts).encode_batch(corpus))
+    assert alone - with_pairs >= sum(pair.count for pair in pairs) > 0
+
+
 def test_pairs_never_overlap_and_are_not_arithmetic() -> None:
     pairs = [pair.token.text.split() for pair in choose_pairs(texts(), FactSettings("placebo"))]
     assert {first for first, _ in pairs}.isdisjoint(second for _, second in pairs)
@@ -54,4 +68,4 @@ def test_the_choice_is_the_same_every_time() -> None:
 
 def test_a_poor_corpus_is_refused() -> None:
     with pytest.raises(UserError, match="the corpus has word pairs for 1 of 81 placebo tokens"):
-        choose_pairs(["good morning 6*9"], FactSettings("placebo"))
+        choose_pairs(["a good morning 6*9"], FactSettings("placebo"))

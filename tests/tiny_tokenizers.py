@@ -22,6 +22,7 @@ CUSTOM = [
     {"patterns": ["café noir"], "name": "<COFFEE>", "text": "café noir"},
     {"patterns": ["->", "→"], "name": "<ARROW>", "text": "->"},
     {"patterns": ["out loud"], "name": "out loud", "text": "out loud"},
+    {"patterns": [" each box"], "name": "<EACH_BOX>", "text": " each box"},
 ]
 ARMS: dict[str, FactSettings] = {
     "baseline": FactSettings(),

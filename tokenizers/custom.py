@@ -67,10 +67,11 @@ def _parse_entry(where: str, entry: Any) -> FactToken:
             f"encoded to other tokens; add it to the patterns"
         )
     for pattern in patterns:
-        if re.search(r"[\r\n\ue000-\uf8ff]|<\|", pattern) or pattern != pattern.strip():
+        words = pattern.removeprefix(" ")
+        if re.search(r"[\r\n\ue000-\uf8ff]|<\|", pattern) or not words or words != words.strip():
             raise UserError(
-                f"{where}: the pattern {pattern!r} must be one line, without white space at its ends, private-use "
-                f"characters or special tokens"
+                f"{where}: the pattern {pattern!r} must be words in one line, with no white space at the ends but a "
+                f"space in front, no private-use characters and no special tokens"
             )
     return FactToken(name, text, None, tuple(patterns))
 

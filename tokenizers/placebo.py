@@ -1,8 +1,9 @@
 """The placebo arm's tokens: as many as there are facts, as frequent, for pairs of common words instead of products.
 
 It separates "facts as tokens" from "any extra tokens and any compression". For each fact the pair of words is taken
-whose count in the run's own corpus is nearest to the fact's. No word begins one pair and ends another, so the pairs
-never overlap and each is rewritten wherever it was counted.
+whose count in the run's own corpus is nearest to the fact's. The space in front of a pair belongs to its token: left
+outside, it would be a token of its own, and nothing would be compressed. No word begins one pair and ends another, so
+the pairs never overlap and each is rewritten wherever it was counted.
 """
 
 import math
@@ -17,7 +18,7 @@ from mulfact.tokenizers.custom import WORD
 from mulfact.tokenizers.facts import FactSettings, FactToken
 from mulfact.tokenizers.rewrite import Rewriter
 
-PAIR = re.compile(f"(?<!{WORD})([a-z]{{2,}}) (?=([a-z]{{2,}})(?!{WORD}))")
+PAIR = re.compile(f"(?<= )([a-z]{{2,}}) (?=([a-z]{{2,}})(?!{WORD}))")
 ARITHMETIC = set(
     f"{NUMBER_WORDS}|is|are|equal|equals|makes|times|multiply|multiplied|product|plus|add|added|sum|total|minus|subtract|"
     "difference|divide|divided|by|over|per|half|twice|double|triple|more|less|than".split("|")
@@ -54,7 +55,7 @@ def choose_pairs(texts: Iterable[str], settings: FactSettings) -> list[Pair]:
             )
         wanted = facts[fact.token]
         first, second = min(free, key=lambda pair: (abs(math.log((free[pair] + 1) / (wanted + 1))), pair))
-        text = f"{first} {second}"
+        text = f" {first} {second}"
         token = FactToken(f"<PAIR_{first.upper()}_{second.upper()}>", text, None, (text,))
         chosen.append(Pair(token, free.pop((first, second)), fact.token, wanted))
         free = {pair: n for pair, n in free.items() if pair[0] != second and pair[1] != first}
