@@ -91,10 +91,14 @@ rewrites: $(INSTALLED) ## list each rewrite in FILES (.txt, .jsonl, .parquet) wi
 	@$(SUBMAKE) $(R)/$(CONDITION)/tokenizer/provenance.json
 	@python -m mulfact.tokenizers.list_rewrites --tokenizer $(R)/$(CONDITION)/tokenizer $${FILES:?give FILES=...}
 
-pretrain sft grpo: $(INSTALLED) ## one stage of the run CONDITION, SEED (and whatever it still needs)
+pretrain sft: $(INSTALLED) ## one stage of the run CONDITION, SEED (and whatever it still needs)
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/$@_final/provenance.json
-	@if [ $@ = grpo -a -e $(RUN)/grpo_stopped.json ]; then echo "error: no GRPO checkpoint: see above" >&2; exit 1; fi
+
+grpo: $(INSTALLED) ## the same of GRPO; an error where it has nothing to reinforce
+	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(SUBMAKE) $(call TRAINED,$(RUN))
+	@python modeling/gate.py --run_dir $(RUN) --check
 
 readiness: $(INSTALLED) ## pass@8 of the SFT checkpoint of the run CONDITION, SEED: is there something to reinforce?
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)

@@ -1,16 +1,18 @@
 """Does GRPO start for a run? What the readiness stage found out decides, and a file beside the checkpoints says it.
 
     python modeling/gate.py --run_dir outputs/smoke/mulfact/seed-0
+    python modeling/gate.py --run_dir outputs/smoke/mulfact/seed-0 --check
 
 Writes grpo_stopped.json where GRPO has nothing to reinforce: the run is finished then, with its pretraining and SFT.
-Takes the file away where GRPO may start. docs/protocol.md says what a stopped run means for the comparison.
+Takes the file away where GRPO may start. `--check` changes nothing, and ends with an error where GRPO does not start.
+docs/protocol.md says what a stopped run means for the comparison.
 """
 
 import argparse
 from pathlib import Path
 
 from mulfact.errors import command
-from mulfact.modeling.readiness_record import READINESS, STOPPED, advice, decision, read_record, sentence
+from mulfact.modeling.readiness_record import READINESS, STOPPED, advice, check_ready, decision, read_record, sentence
 from mulfact.provenance import write_json
 
 
@@ -33,7 +35,12 @@ def pass_gate(run_dir: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Say whether GRPO starts, and leave grpo_stopped.json if not.")
     parser.add_argument("--run_dir", type=Path, required=True, help="folder of one run, with its readiness folder")
-    print(pass_gate(parser.parse_args().run_dir))
+    parser.add_argument("--check", action="store_true", help="change nothing; an error where GRPO does not start")
+    arguments = parser.parse_args()
+    if arguments.check:
+        check_ready(arguments.run_dir / READINESS)
+    else:
+        print(pass_gate(arguments.run_dir))
 
 
 if __name__ == "__main__":

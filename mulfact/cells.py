@@ -85,8 +85,8 @@ def cells_of(conditions: Iterable[str], seeds: Sequence[int]) -> list[Cell]:
 
 
 def cells_in(text: str, folder: Path) -> list[Cell]:
-    """Return the cells whose recipes a command line names, in its order."""
-    recipes = re.findall(rf"{re.escape(str(folder))}(?:/([\w./-]+))?/recipes/(\w+)\.yaml", text)
+    """Return the cells whose recipes a command line names, in its order; not those whose settings it only looks up."""
+    recipes = re.findall(rf"(?<!--evaluation ){re.escape(str(folder))}(?:/([\w./-]+))?/recipes/(\w+)\.yaml", text)
     return list(dict.fromkeys(Cell(level, stage) for level, stage in recipes))
 
 

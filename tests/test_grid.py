@@ -35,12 +35,14 @@ for recipe in recipes:
     product = level / (stage + "_final" if stage in ("pretrain", "sft", "grpo") else stage) / "provenance.json"
     product = level / "ledger.json" if stage == "ledger" else product
     product.parent.mkdir(exist_ok=True)
-    product.write_text(json.dumps({{"seconds": 3.0, "stage": stage}}))
     if stage == "readiness":
         ready = not any(level.match(name) for name in os.environ.get("GATED", "-").split())
         record = {{"prompts": 64, "samples": 8, "pass_at_1": 0.01, "pass_at_k": 0.5 if ready else 0.05,
                   "mixed_groups": 0.1, "threshold": 0.1, "force": False, "ready": ready}}
         (product.parent / "readiness.json").write_text(json.dumps(record))
+    partial = product.with_name("partial")
+    partial.write_text(json.dumps({{"seconds": 3.0, "stage": stage}}))
+    partial.rename(product)  # whole when it appears, like a stage's
 """
 
 
@@ -180,15 +182,21 @@ def test_a_gated_run_and_a_failed_one_are_told_apart(workshop: Workshop) -> None
 
 def test_grpo_by_itself_says_why_it_does_not_start_and_the_evaluation_goes_on(workshop: Workshop) -> None:
     settings = ("CONDITION=mulfact", "SEED=0")
-    for _ in range(2):
-        refused = workshop.make(*settings, target="grpo", GATED="mulfact/seed-0")
+    run = workshop.folder / "outputs/smoke/mulfact/seed-0"
+    first, second = (workshop.make(*settings, target="grpo", GATED="mulfact/seed-0") for _ in range(2))
+    assert "GRPO does not start. pass@8 5.0%" in first.stdout
+    assert "python" not in second.stdout
+    for refused in (first, second):
         assert refused.returncode != 0
-        assert "GRPO does not start. pass@8 5.0%" in refused.stdout
-        assert "readiness.force=true" in refused.stdout
-        assert "error: no GRPO checkpoint" in refused.stderr
+        assert "error: outputs/smoke/mulfact/seed-0/readiness: pass@8 5.0%" in refused.stderr
+        assert "readiness.force=true" in refused.stderr
     for target in ("eval", "ledger"):
         assert workshop.make(*settings, target=target).returncode == 0
-    assert (workshop.folder / "outputs/smoke/mulfact/seed-0/eval/provenance.json").is_file()
+    assert (run / "eval/provenance.json").is_file()
+    assert not (run / "grpo_final").exists()
+    started = workshop.make(*settings, "OVERRIDES=sft.max_steps=7", target="grpo")
+    assert started.returncode == 0, started.stderr
+    assert (run / "grpo_final/provenance.json").is_file()
 
 
 def test_one_job_shows_what_it_prints(workshop: Workshop) -> None:
@@ -244,6 +252,9 @@ def test_cells_of_a_command_line() -> None:
     assert cells_in(line, folder) == [Cell("a/seed-0", "sft")]
     line = "printf '%s\\n' outputs/smoke/a/seed-0/recipes/eval.yaml outputs/smoke/b/seed-1/recipes/eval.yaml | xargs"
     assert cells_in(line, folder) == [Cell("a/seed-0", "eval"), Cell("b/seed-1", "eval")]
+    line = "python modeling/posttrain.py finish --config outputs/smoke/a/seed-0/recipes/sft.yaml --evaluation "
+    line += "outputs/smoke/a/seed-0/recipes/eval.yaml --output_dir outputs/smoke/a/seed-0/sft_final"
+    assert cells_in(line, folder) == [Cell("a/seed-0", "sft")]
     assert cells_in("python corpus.py --config outputs/smoke/recipes/corpus.yaml", folder) == [Cell("", "corpus")]
     assert len(cells_of(["a", "b"], [0, 1, 2])) == 4 + 2 * 2 + 6 * 6
 

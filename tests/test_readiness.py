@@ -123,6 +123,14 @@ def test_the_gate_leaves_a_file_where_grpo_does_not_start(
     gate.main()
     told = capsys.readouterr().out
     assert is_stopped(tmp_path) is not starts
+    monkeypatch.setattr(sys, "argv", ["gate.py", "--run_dir", str(tmp_path), "--check"])
+    before = stopped.exists()
+    if starts:
+        gate.main()
+    else:
+        with pytest.raises(SystemExit, match="^error: .*below readiness.threshold 10%"):
+            gate.main()
+    assert stopped.exists() == before
     if starts:
         assert not stopped.exists()
         assert "GRPO starts. pass@8" in told

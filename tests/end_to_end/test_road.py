@@ -205,7 +205,7 @@ def test_where_the_gate_stops_grpo_the_report_is_made_after_sft(experiment: Expe
     assert "python " not in again.stdout
     alone = experiment.make("grpo", "readiness.force=false", CONDITION="baseline")
     assert alone.returncode != 0
-    assert "GRPO does not start. pass@8" in alone.stdout
+    assert "below readiness.threshold 10%" in alone.stderr
 
 
 def test_gsm8k_in_a_folder_reaches_the_training_rows_and_the_benchmarks(experiment: Experiment) -> None:
