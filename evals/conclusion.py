@@ -116,7 +116,7 @@ def reach(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], l
             f"Anything about GSM8K: {', '.join(synthetic)} hold synthetic problems in its form, not its items."
         )
     if results["protocol"]["fallback"]:
-        may_not.append("Anything about GRPO: there was too little for it to reinforce, and it was not compared.")
+        may_not.append("Anything about GRPO: its gate stopped at least one run, so it is not compared in any.")
     parameters = results["ledger"]["matched"].get("pretrain", {}).get("parameters")
     if parameters:
         may_not.append(f"Anything about models of another size than {parameters / 1e6:.3g}M parameters, or other data.")
