@@ -1,7 +1,7 @@
 """How fast and in how much memory the data stages run: generate, rewrite, tokenize, and the two commands end to end.
 
     python benchmarks/data.py                                                # 10 MB, 1 and 2 workers: about a minute
-    python benchmarks/data.py --megabytes 10 100 1000 --json data.json       # how they scale, and that memory does not
+    python benchmarks/data.py --megabytes 100 1000 --workers 2 --only-commands   # how memory scales
 
 Megabytes are 10^6 bytes of raw text. Peak memory is that of the largest process of a command. The parts are timed in
 CPU seconds, which a busy machine does not lengthen; those of a command are of all its processes together.
@@ -97,16 +97,21 @@ def speed(function: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> flo
     return size / min(times)
 
 
-def measure_parts(folder: Path) -> dict[str, float]:
-    """Return MB/s on one core of every part of the work, on synthetic text."""
+def build_tokenizers(folder: Path) -> dict[str, Path]:
+    """Build the tokenizer of two arms on 2 MB, which every measurement takes; return their folders."""
     stages = {condition: recipes(folder, condition, 2, 1) for condition in ("baseline", "mulfact")}
     for stage in ("benchmarks", "corpus", "base_tokenizer"):
         run(stage, stages["mulfact"][stage], folder)
     for condition in stages:
         run("tokenizer", stages[condition]["tokenizer"], folder)
+    return {condition: Path(stages[condition]["tokenizer"]["output_dir"]) for condition in stages}
+
+
+def measure_parts(folder: Path, tokenizers: dict[str, Path]) -> dict[str, float]:
+    """Return MB/s on one core of every part of the work, on synthetic text."""
     texts = list(itertools.islice(documents(SyntheticSettings(), 1), 8000))
     rewriter = reference_rewriter()
-    encoders = {condition: BulkEncoder(stages[condition]["tokenizer"]["output_dir"]) for condition in stages}
+    encoders = {condition: BulkEncoder(path) for condition, path in tokenizers.items()}
     index = NgramIndex({"benchmark": {str(number): text for number, text in enumerate(texts[:2000])}})
     unrelated = list(itertools.islice(documents(SyntheticSettings(), 2), 8000))
     return {
@@ -148,6 +153,19 @@ def measure_commands(folder: Path, megabytes: Sequence[float], workers: Sequence
     return rows
 
 
+def peaks(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the peak memory of each command with its sizes side by side, a line for each number of workers."""
+    sizes = sorted({row["MB"] for row in rows})
+    lines = ["  ".join(f"{title:>11}" for title in ("peak MB at", "workers", *(f"{size:g} MB" for size in sizes)))]
+    for command, num_workers in dict.fromkeys((row["command"], row["workers"]) for row in rows):
+        of_size = {
+            row["MB"]: row["peak MB"] for row in rows if (row["command"], row["workers"]) == (command, num_workers)
+        }
+        cells = (command, num_workers, *(f"{of_size[size]:.0f}" for size in sizes))
+        lines.append("  ".join(f"{cell:>11}" for cell in cells))
+    return lines
+
+
 def _cell(value: str | float) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
@@ -157,17 +175,20 @@ def main() -> None:
     parser.add_argument("--megabytes", nargs="+", type=float, default=[10])
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--folder", type=Path, help="where to build; a temporary folder when it is left out")
+    parser.add_argument("--only-commands", action="store_true", help="leave out the parts, which take two minutes")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     arguments = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # workers are the only parallelism that is measured
 
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        parts = measure_parts(folder)
+        tokenizers = build_tokenizers(folder)
+        parts = {} if arguments.only_commands else measure_parts(folder, tokenizers)
         for part, megabytes in parts.items():
             print(f"{part:>20}: {megabytes:6.2f} MB/s on one core")
         print("  ".join(f"{column:>11}" for column in COLUMNS))
         rows = measure_commands(folder, arguments.megabytes, arguments.workers)
+        print("\n".join(peaks(rows)))
     if arguments.json:
         arguments.json.write_text(json.dumps({"parts": parts, "commands": rows}, indent=2) + "\n")
 
