@@ -46,8 +46,8 @@ class BulkEncoder:
             token["content"] = written.get(token["content"], token["content"])
         self._tokenizer = Tokenizer.from_str(json.dumps(content))
         self._rewriter = Rewriter(self.facts.settings)
-        self._special_names = [token["content"] for token in content["added_tokens"] if not token["normalized"]]
-        self._special = re.compile(f"({'|'.join(map(re.escape, self._special_names))})")
+        special = [re.escape(token["content"]) for token in content["added_tokens"] if not token["normalized"]]
+        self._special = re.compile(f"({'|'.join(special)})")
         self._rewrites = bool(steps)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
@@ -65,7 +65,9 @@ class BulkEncoder:
         return self._by_segment(self._rewriter.canonical, text)
 
     def _by_segment(self, change: Callable[[str], str], text: str) -> str:
-        segments = self._special.split(text) if any(name in text for name in self._special_names) else [text]
+        if self._special.search(text) is None and self._base_normalizer is None:
+            return change(text)
+        segments = self._special.split(text)
         if self._base_normalizer is not None:
             segments[::2] = [self._base_normalizer.normalize_str(segment) for segment in segments[::2]]
         segments[::2] = [change(segment) for segment in segments[::2]]

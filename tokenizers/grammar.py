@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from mulfact.tokenizers.contexts import EQUALS
 from mulfact.tokenizers.custom import WORD, is_word
 from mulfact.tokenizers.facts import FactSettings, FactToken
-from mulfact.tokenizers.marks import CUE_FOLLOWS, MARK, RECITED, Mark, product_marks
+from mulfact.tokenizers.marks import CUE_CONTEXT, MARK, RECITED, Mark, ascii_cue_context, product_marks
 from mulfact.tokenizers.spellings import (
     RECITED_NUMBERS,
     Spellings,
     alternation,
     any_of,
     escape,
-    in_sentence,
     operand_spellings,
     product_spellings,
 )
@@ -37,7 +36,8 @@ class Grammar:
     marks: tuple[Mark, ...]
     pieces: tuple[tuple[str, str], ...]
     written: dict[str, FactToken]  # what the pieces spell -> the token
-    cue_follows: str = ""  # what follows a cue of one character
+    cue_context: str = ""  # what stands around a cue of one character
+    ascii_cue_context: str = ""  # the same in ASCII text, where more can be said
 
 
 def build_grammar(settings: FactSettings) -> Grammar:
@@ -46,7 +46,8 @@ def build_grammar(settings: FactSettings) -> Grammar:
         return custom_grammar(settings.tokens())
     written = {spell(fact, settings.token_names): fact for fact in settings.tokens()}
     pieces = pair_pieces(settings) if settings.canonical_order else operand_pieces(settings)
-    return Grammar(tuple(product_marks(settings)), tuple(pieces), written, CUE_FOLLOWS)
+    marks = tuple(product_marks(settings))
+    return Grammar(marks, tuple(pieces), written, CUE_CONTEXT, ascii_cue_context(settings))
 
 
 def spell(fact: FactToken, token_names: str = "structured") -> str:
@@ -63,7 +64,7 @@ def operand_pieces(settings: FactSettings) -> list[tuple[str, str]]:
     head, star, sign, tail = (OPEN, "*", "=", CLOSE) if literal else ("<MUL_", "_", "_", ">")
     operands = operand_spellings(settings)
     downwards = sorted(operands, reverse=True)
-    pieces = [(f"{any_of({n: operands[n]}, in_sentence)}{MARK}", f"{head}{n}{star}{MARK}") for n in downwards]
+    pieces = [(f"{any_of({n: operands[n]}, capitals=True)}{MARK}", f"{head}{n}{star}{MARK}") for n in downwards]
     if settings.mode == "weak":
         return pieces + [(second(n, operands), f"{n}{tail}") for n in downwards]
     products = product_spellings(settings)
@@ -82,7 +83,7 @@ def pair_pieces(settings: FactSettings) -> list[tuple[str, str]]:
     operands, products = operand_spellings(settings), product_spellings(settings)
 
     def pair(a: int, b: int) -> str:
-        return f"{any_of({a: operands[a]}, in_sentence)}{second(b, operands)}"
+        return f"{any_of({a: operands[a]}, capitals=True)}{second(b, operands)}"
 
     pieces = []
     for a, b in sorted(settings.pairs(), key=lambda ab: (max(ab), min(ab)), reverse=True):

@@ -38,7 +38,7 @@ MARK, RECITED = "\ue000", "\ue005"
 RECITED_MARK = MARK + RECITED
 OPERAND_ENDS = "(?![0-9A-Za-z_]|[.,][0-9])"
 # What follows a cue of one character, wherever there is a fact.
-CUE_FOLLOWS = f"(?={SPACE}?(?:[0-9]{{1,2}}{OPERAND_ENDS}|[以{CHINESE_NUMERALS}]))"
+CUE_CONTEXT = f"(?={SPACE}?(?:[0-9]{{1,2}}{OPERAND_ENDS}|[以{CHINESE_NUMERALS}]))"
 SIGNS = {"asterisk": "*", "times_sign": "×", "middle_dot": "·⋅"}
 EQUAL_SIGN = f"{SPACE}*={SPACE}*"
 
@@ -95,6 +95,18 @@ def product_marks(settings: FactSettings) -> list[Mark]:
     return marks
 
 
+def ascii_cue_context(settings: FactSettings) -> str:
+    """Return what stands around the sign of a product in ASCII text: operands in digits. It is read by `re` alone.
+
+    The lookbehind comes last, for `re` finds a pattern fast that begins with a letter, and takes texts of one length.
+    """
+    digits = operand_spellings(settings, ())
+    lengths = {len(str(n)) for n in digits}
+    numbers = [any_of({n: s for n, s in digits.items() if len(str(n)) == length}) for length in sorted(lengths)]
+    before = alternation(f"(?<=(?<![0-9]){number}{space}.)" for space in ("", SPACE) for number in numbers)
+    return f"(?={SPACE}?{any_of(digits)}{OPERAND_ENDS}){before}"
+
+
 def mark(operator: Operator, end: str, cues: tuple[str, ...], **how: Any) -> Mark:
     """Return the mark of an operator; `end` is what must follow it. Most places fail in the look ahead."""
     follows = f"(?={operator.pattern}{any_of(operator.operands)}{OPERAND_ENDS})"
@@ -122,7 +134,9 @@ def operands_alone(settings: FactSettings, operator: Operator) -> str:
 
     6*9=540 is not even a false equation: it is 6*9=54 with a 0 after it.
     """
-    longer = truths(operator, f"{EQUALS}{CURRENCY}?", product_spellings(settings), GOES_ON)
+    equals, products = f"{EQUALS}{CURRENCY}?", product_spellings(settings)
+    # Asked first, because most numbers fail it: does a multiple of the second operand go on, whatever the first one is?
+    longer = f"(?={multiples(operator, equals, products)}{GOES_ON}){truths(operator, equals, products, GOES_ON)}"
     return f"(?=({any_of(operator.operands)}){OPERANDS_END})(?!{longer})"
 
 
@@ -151,7 +165,15 @@ def recitation(settings: FactSettings, operator: Operator) -> str:
     truth = f"(?={truths(few, '', products, PRODUCT_ENDS)})"
     if settings.mode == "strict":
         return f"(?=({any_of(few.operands)}{any_of(products)}){PRODUCT_ENDS}){truth}"
-    return f"(?=({any_of(few.operands)})){truth}"
+    return f"(?=({any_of(few.operands)}){any_of(products)}){truth}"
+
+
+def multiples(operator: Operator, equals: str, products: Spellings) -> str:
+    """Return a pattern, from behind the operator, for the second operand, `equals` and its product with any operand."""
+    return alternation(
+        f"{any_of({b: spellings})}{equals}{any_of({a: products[a * b] for a in operator.operands})}"
+        for b, spellings in operator.operands.items()
+    )
 
 
 def truths(operator: Operator, equals: str, products: Spellings, end: str) -> str:

@@ -46,10 +46,9 @@ class Rewriter:
             for cue in mark.cues:
                 self._marks.setdefault(cue, []).append((mark, regex.compile(mark.pattern)))
         self._words = [cue for cue in self._marks if len(cue) > 1]
-        characters = "".join(re.escape(cue) for cue in self._marks if len(cue) == 1)
-        character = [f"[{characters}]{self.grammar.cue_follows}"] * bool(characters)
-        self._character_cue = re.compile("|".join(character)) if character else None
-        self._cue = re.compile("|".join((*character, *map(re.escape, self._words)))) if self._marks else None
+        self._characters = "".join(cue for cue in self._marks if len(cue) == 1)
+        self._ascii_characters = [cue for cue in self._characters if cue.isascii()]
+        self._cues: dict[tuple[str, bool, bool], re.Pattern[str] | None] = {}
         self._pieces = [(regex.compile(pattern), replacement) for pattern, replacement in self.grammar.pieces]
         self._spelled: dict[str, str] = {}
 
@@ -82,9 +81,7 @@ class Rewriter:
 
     def _spans(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Yield start, end and replacement of each fact."""
-        # Most texts hold none of the words, and a search for single characters is twice as fast.
-        pattern = self._cue if any(word in text for word in self._words) else self._character_cue
-        position = 0
+        pattern, position = self._cue(text), 0
         while pattern is not None and (cue := pattern.search(text, position)):
             position = cue.start() + 1
             for mark, mark_pattern in self._marks[cue[0]]:
@@ -96,6 +93,20 @@ class Rewriter:
                     yield (fact := self._read(found, mark.replacement))
                     position = fact[1]
                     break
+
+    def _cue(self, text: str) -> re.Pattern[str] | None:
+        """Return a search for the cues that `text` may hold, None without any: the fewer, the faster it is."""
+        characters, is_ascii = self._characters, text.isascii()
+        if is_ascii:
+            characters = "".join([cue for cue in self._ascii_characters if cue in text])
+        words = [word for word in self._words if word in text]
+        key = characters, is_ascii, bool(words)
+        if key not in self._cues:
+            context = self.grammar.ascii_cue_context if is_ascii else self.grammar.cue_context
+            branches = [f"[{re.escape(characters)}]{context}"] * bool(characters)
+            branches += map(re.escape, self._words if words else ())
+            self._cues[key] = re.compile("|".join(branches)) if branches else None
+        return self._cues[key]
 
     def _read(self, found: regex.Match[str], replacement: str) -> tuple[int, int, str]:
         """Return start, end and replacement of the fact around an operator; each spelling is put together once."""

@@ -1,6 +1,6 @@
 """How operands and products may be written, as pieces of patterns."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from mulfact.tokenizers.facts import FactSettings
 from mulfact.tokenizers.numerals import chinese_numerals, number_words
@@ -43,10 +43,24 @@ def recited_products(settings: FactSettings) -> Spellings:
     }
 
 
-def any_of(spellings: Spellings, spelling: Callable[[str], str] = str) -> str:
-    """Return a pattern for any of the spellings of any of the numbers, longest first."""
+def any_of(spellings: Spellings, capitals: bool = False) -> str:
+    """Return a pattern for any of the spellings of any of the numbers; with `capitals` as in_sentence has them."""
     every = {s for n in spellings for s in spellings[n]}
-    return alternation(spelling(s) for s in sorted(every, key=lambda s: (-len(s), s)))
+    if capitals:
+        every |= {s.capitalize() for s in every if is_english(s)}
+    return tree(every)
+
+
+def tree(texts: Iterable[str]) -> str:
+    """Return a pattern for any of `texts`, the longest that fits: by beginnings, so that few branches are tried."""
+    rests: dict[str, set[str]] = {}
+    for text in sorted(texts):
+        rests.setdefault(text[:1], set()).add(text[1:])
+    ends = [head for head, rest in rests.items() if head and rest == {""}]
+    branches = [head + tree(rest) for head, rest in rests.items() if head and rest != {""}]
+    branches += [f"[{''.join(ends)}]"] if len(ends) > 1 else ends
+    pattern = branches[0] if len(branches) == 1 and "" not in rests else alternation(branches)
+    return pattern + "?" if "" in rests else pattern
 
 
 def alternation(patterns: Iterable[str]) -> str:
