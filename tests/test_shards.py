@@ -1,20 +1,26 @@
 """The tokens command: shards hold the corpus, in every arm the same documents, and say truly what is in them."""
 
+import gc
 import json
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+import pyarrow as pa
 import pytest
 import yaml
 from tokenizers import Tokenizer
 
 from mulfact.data_builders import shards
+from mulfact.data_builders.blocks import SyntheticBlock
 from mulfact.data_builders.corpus_files import write_documents
 from mulfact.data_builders.prepare import count_facts
+from mulfact.data_builders.synthetic import SyntheticSettings
 from mulfact.data_builders.token_stream import TokenStream
 from mulfact.provenance import write_json
 from mulfact.recipe import compose
@@ -161,6 +167,31 @@ def test_arms_hold_the_same_documents(encode: Callable[..., Path]) -> None:
 
 def test_workers_change_nothing(encode: Callable[..., Path], tmp_path: Path) -> None:
     assert data_files(encode("mulfact", num_workers=2)) == data_files(encode("mulfact", output_dir=str(tmp_path / "b")))
+
+
+def test_encoding_keeps_nothing_of_a_shard(tokenizers: dict[str, Path], tmp_path: Path) -> None:
+    """What a process holds after ten shards is what it held after five, though no two shards have the same text."""
+    size, tasks = 100_000, []
+    for number in range(10):
+        texts = SyntheticBlock({}, SyntheticSettings(), seed=number, size=size).texts()
+        path = tmp_path / f"train-{number:05d}.parquet"
+        write_documents(path, texts, ["web"] * len(texts), [0] * len(texts))
+        tasks.append(shards.Task(path, tmp_path / path.stem, tokenizers["mulfact"], ("web",), "uint16", 0, ()))
+    del texts
+
+    def held_after(some: list[shards.Task]) -> tuple[int, int]:
+        for task in some:
+            shards.encode_shard(task)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes(), psutil.Process().memory_info().rss
+
+    tracemalloc.start()
+    python_early, process_early = held_after(tasks[:5])
+    python_late, process_late = held_after(tasks[5:])
+    tracemalloc.stop()
+    # Their text alone would be 500 kB more, its ids some megabytes, and the tokenizer's own records tens of them.
+    assert python_late - python_early < size
+    assert process_late - process_early < 20_000_000
 
 
 def test_an_interrupted_build_encodes_only_what_is_missing(
