@@ -76,8 +76,8 @@ class DeviceMemory(threading.Thread):
             tree = {self.pid, *(child.pid for child in psutil.Process(self.pid).children(recursive=True))}
         except psutil.NoSuchProcess:
             return 0
-        lines = subprocess.run(QUERY, capture_output=True, text=True, check=False).stdout.splitlines()
-        used = dict(line.split(", ", 1) for line in lines if ", " in line)
+        listed = subprocess.run(QUERY, capture_output=True, text=True, check=False)
+        used = dict(line.split(", ", 1) for line in listed.stdout.splitlines() if ", " in line)
         return max((int(used.get(str(pid), "")) << 20 for pid in tree if used.get(str(pid), "").isdigit()), default=0)
 
     def peak(self) -> int:

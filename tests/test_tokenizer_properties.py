@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tiny_tokenizers import ARMS, build
 from tokenizers import Tokenizer
@@ -110,6 +110,7 @@ def test_the_baseline_returns_every_byte(data: bytes) -> None:
 
 @settings(max_examples=500, deadline=None)
 @given(text=SOUP | FACTS_AND_GLUE)
+@example(text="3*6 is 18 hundrednine")  # no word that goes on with the 18
 def test_the_reference_finds_every_fact_of_the_1_to_9_arms(text: str) -> None:
     """So a document without a reference fact is the same tokens in each of these arms."""
     reference = {match.start for match in reference_rewriter().matches(text)}

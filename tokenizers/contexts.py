@@ -26,7 +26,7 @@ CAPITALISED = "|".join(word.capitalize() for word in NUMBER_WORDS.split("|"))
 NUMBER_END = f"(?:[0-9{CHINESE_NUMERALS}]|{WORD_START}(?:{NUMBER_WORDS}))"  # not the eight of a weight
 JOINT = "[ -](?:and )?"  # of the words of one number
 # What makes a product a longer number: 540, fifty-four hundred, 五十四万
-GOES_ON = f"(?:[0-9{CHINESE_NUMERALS}]|{JOINT}(?:hundred|thousand|million|billion))"
+GOES_ON = f"(?:[0-9{CHINESE_NUMERALS}]|{JOINT}(?:hundred|thousand|million|billion)(?![A-Za-z]))"
 EQUALS = rf"(?:{SPACE}*=|{SPACE}+(?:is|equals)(?![0-9A-Za-z_])|{SPACE}*(?:等于|是|得)){SPACE}*"
 
 # What stands before a product and makes it a part of something longer. Each is tried directly before the first operand.
