@@ -31,7 +31,7 @@ from mulfact.tokenizers.encode import BulkEncoder
 from mulfact.tokenizers.facts import Facts, read_facts
 
 EOS = "<|endoftext|>"
-PIECE = 500_000  # bytes of text that are encoded at a time
+PIECE = 200_000  # bytes of text that are encoded at a time
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
