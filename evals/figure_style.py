@@ -76,12 +76,12 @@ def small_multiples(
     """Return a figure with a legend of the arms on top and its panels, (rows, columns); `share`: with the same axes."""
     figure = Figure(figsize=(WIDTH, row_height * rows + 0.35), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
-    look = looks(results)
+    look, named = looks(results), arms or results["conditions"]
     handles = [
         Line2D(
             [], [], color=look[arm].colour, marker=look[arm].marker, markersize=5, linestyle=look[arm].line, label=arm
         )
-        for arm in (arms or results["conditions"])
+        for arm in named
     ]
     if not lines:
         for handle in handles:
