@@ -131,10 +131,12 @@ class Bench:
 
         return self.bare(model, loss)
 
-    def objective_step(self, loss: str, compiled: bool, bf16_residual: bool = False, mode: str | None = None) -> Step:
+    def objective_step(
+        self, loss: str, compiled: bool, bf16_residual: bool = False, options: dict[str, Any] | None = None
+    ) -> Step:
         objective = Objective(self.model(), loss, self.arguments.mixed_precision, bf16_residual)
         if compiled:
-            objective.compile_parts(mode=mode)
+            objective.compile(options=options)
         return self.bare(objective, lambda: objective(self.ids[:, :-1], self.ids[:, 1:]))
 
     def flash_step(self) -> Step:

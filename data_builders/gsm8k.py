@@ -3,7 +3,7 @@
     python data_builders/gsm8k.py --config outputs/smoke/recipes/posttrain.yaml
     python data_builders/gsm8k.py --config outputs/smoke/recipes/posttrain.yaml --gsm8k openai/gsm8k
 
-Reads the training split only, from a folder, from the Hub, or from the generator of word problems. One seeded
+Reads the training split only, from a folder, from the Hub, or from the generator of word problems, or both. One seeded
 permutation of the problems decides everything: its first ones are held out (SFT validation, GRPO development), the
 others train, each in one format, direct or chain of thought. `format_prompt` and `format_completion` are the one home
 of both.
@@ -56,6 +56,7 @@ class PosttrainArguments:
     )
     seed: int = field(default=0, metadata={"help": "Of the split, the mixture and the synthetic problems."})
     synthetic_problems: int = field(default=4000, metadata={"help": "How many, when gsm8k is null."})
+    added_synthetic: int = field(default=0, metadata={"help": "Synthetic problems that join those of gsm8k."})
     synthetic_max_steps: int = field(default=2, metadata={"help": "Most steps of a synthetic problem."})
     direct_fraction: float = field(default=0.3, metadata={"help": "Share of the problems in the direct format."})
     arithmetic_rows: int = field(default=1000, metadata={"help": "SFT rows that ask for one multiplication of 1-9."})
@@ -179,10 +180,12 @@ def main() -> None:
 
 
 def load_training_problems(arguments: PosttrainArguments) -> list[Problem]:
-    if arguments.gsm8k is None:
-        count, max_steps = arguments.synthetic_problems, arguments.synthetic_max_steps
-        return synthetic_problems(arguments.seed, count, max_steps, held_out=False)
-    return load_problems(arguments.gsm8k, "train")
+    """Return the problems that are split: those of GSM8K, synthetic ones, or both."""
+    own = [] if arguments.gsm8k is None else load_problems(arguments.gsm8k, "train")
+    count = arguments.synthetic_problems if arguments.gsm8k is None else arguments.added_synthetic
+    if count == 0:
+        return own
+    return own + synthetic_problems(arguments.seed, count, arguments.synthetic_max_steps, held_out=False)
 
 
 def load_extra_sets(
@@ -222,6 +225,7 @@ def manifest(
     """Return the counts of what was written, and the rules by which it was chosen."""
     return {
         "source": arguments.gsm8k or "synthetic",
+        "added_synthetic": arguments.added_synthetic if arguments.gsm8k else 0,
         "rules": [
             "one seeded permutation of the training problems; the first ones are held out of SFT and GRPO alike",
             "each problem gives one SFT row: direct_fraction of them direct, the others chain of thought",

@@ -52,7 +52,10 @@ def describe_benchmarks(folder: Path, manifest: Mapping[str, Any]) -> None:
 def describe_posttrain(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the card of a post-training folder whose files are there."""
     rows = {(name, split): manifest["rows"][f"{name}/{split}"]["rows"] for name, split in SPLITS}
-    source, license_ = ("synthetic", OWN_LICENSE) if manifest["source"] == "synthetic" else ("GSM8K", LICENSES["gsm8k"])
+    real = manifest["source"] != "synthetic"
+    licenses = {"GSM8K": LICENSES["gsm8k"]} if real else {}
+    if not real or manifest["added_synthetic"]:
+        licenses["synthetic"] = OWN_LICENSE
     further = [str(entry["source"]) for entry in manifest["extra_sets"]]
     # A path says nothing to a reader elsewhere.
     extra = {Path(name).name if Path(name).is_dir() else name: LICENSES.get(name) for name in further}
@@ -65,6 +68,6 @@ def describe_posttrain(folder: Path, manifest: Mapping[str, Any]) -> None:
             for name in ("sft", "grpo")
         },
         counts=[{"config": name, "split": split, "rows": rows[name, split]} for name, split in SPLITS],
-        licenses={source: license_, **extra},
+        licenses={**licenses, **extra},
         built_with="data_builders/gsm8k.py",
     )

@@ -62,13 +62,6 @@ class Objective(torch.nn.Module):
             if isinstance(module, GPT2MLP):  # the same function as gelu_new, in one kernel instead of eight
                 module.act = torch.nn.GELU(approximate="tanh")
 
-    def compile_parts(self, backend: str = "inductor", mode: str | None = None) -> None:
-        """Let torch.compile build the graph: of everything, or of all but a loss that is a kernel of its own."""
-        if self.loss == "liger":
-            self.hidden_states = torch.compile(self.hidden_states, backend=backend, mode=mode)  # type: ignore[method-assign]
-        else:
-            self.compile(backend=backend, mode=mode)
-
     def hidden_states(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Return the final hidden states (batch x length, width) of (batch, length) ids."""
         # Given ids, transformers looks for padding in them, and the host waits for the GPU to answer.

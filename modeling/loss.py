@@ -2,24 +2,27 @@
 
 The logits of a batch are its largest tensor: 64 x 1024 tokens x 50,304 words. `chunked` computes them a few thousand
 tokens at a time and takes the gradients on the spot, as Liger's fused kernel does (Hsu et al. 2024, arXiv:2410.10989),
-in plain torch, so it runs everywhere. `liger` is that kernel, for a GPU. `plain` is the reference.
+in plain torch, so it runs everywhere. `liger` is that kernel, for a GPU, as one operator that torch.compile leaves as it
+is. `plain` is the reference.
 """
 
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from mulfact.errors import UserError
 
 IGNORED = -100
 # Logits that are held at a time: what fits a core's cache, or one GB of a GPU.
 CHUNK_LOGITS = {"cpu": 2**21, "cuda": 2**28}
+LIGER_LOGITS = 2**30  # in bf16 two GB: the head's matrix products are then as fast as on the whole batch
 
 
 def linear_cross_entropy(
-    hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, implementation: str
-) -> torch.Tensor:
+    hidden: Tensor, weight: Tensor, labels: Tensor, implementation: str
+) -> Tensor:
     """Return the mean cross-entropy in nats of `labels` under softmax(hidden @ weight.T).
 
     `hidden` is (tokens, width), `weight` (vocabulary, width), `labels` (tokens,); labels of -100 are not counted.
@@ -29,29 +32,59 @@ def linear_cross_entropy(
         return F.cross_entropy(F.linear(hidden, weight).float(), labels, ignore_index=IGNORED)
     if implementation == "chunked":
         return ChunkedLinearCrossEntropy.apply(hidden, weight, labels)
-    return liger_function(hidden.device.type)(hidden, weight, labels)
+    if torch.is_autocast_enabled(hidden.device.type):
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+    return liger_cross_entropy(hidden, weight, labels)[0] / (labels != IGNORED).sum()
 
 
-def liger_function(device_type: str) -> Any:
-    """Return Liger's fused linear cross-entropy. Raises UserError where it is not installed or has no kernel."""
+@torch.library.custom_op("mulfact::liger_cross_entropy", mutates_args=())
+def liger_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the summed cross-entropy and its gradients by `hidden` and `weight`, from Liger's fused kernel.
+
+    Raises UserError where Liger is not installed or has no kernel.
+    """
     try:
         import triton
-        from liger_kernel.transformers.functional import liger_fused_linear_cross_entropy
+        from liger_kernel.ops.fused_linear_cross_entropy import fused_linear_cross_entropy_forward
     except ImportError as error:
         raise UserError(
             f"pretrain.loss is liger, but {error.name} is not installed: pip install "
             "--editable '.[gpu]', or set it to chunked"
         ) from error
-    if device_type == "cpu" and not triton.knobs.runtime.interpret:
+    if hidden.device.type == "cpu" and not triton.knobs.runtime.interpret:
         raise UserError("pretrain.loss is liger, which has no CPU kernel: set it to chunked")
-    return liger_fused_linear_cross_entropy
+    with torch.no_grad():
+        loss, _, _, _, grad_hidden, grad_weight, _ = fused_linear_cross_entropy_forward(
+            hidden, weight, labels, ignore_index=IGNORED, reduction="sum", accum_dtype=torch.float32,
+            compute_gradients=True, weight_requires_grad=True,
+            chunk_mem_const=max(1, LIGER_LOGITS // hidden.numel()),  # Liger counts in sizes of `hidden`
+        )  # fmt: skip
+    return loss, grad_hidden, grad_weight
+
+
+@liger_cross_entropy.register_fake
+def _shapes(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return hidden.new_empty((), dtype=torch.float32), torch.empty_like(hidden), torch.empty_like(weight)
+
+
+def _keep_gradients(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*output[1:])
+
+
+def _scale_gradients(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple[Tensor, Tensor, None]:
+    grad_hidden, grad_weight = ctx.saved_tensors
+    return grad_hidden * grad_loss, grad_weight * grad_loss, None
+
+
+liger_cross_entropy.register_autograd(_scale_gradients, setup_context=_keep_gradients)
 
 
 class ChunkedLinearCrossEntropy(torch.autograd.Function):
     """Mean cross-entropy with both gradients computed in the forward pass, chunk by chunk."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
         counted = labels != IGNORED
         scale = 1.0 / counted.sum()
         dtype = torch.get_autocast_dtype(hidden.device.type) if torch.is_autocast_enabled(hidden.device.type) else None
@@ -79,6 +112,6 @@ class ChunkedLinearCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
         return grad_hidden * grad_outputs[0], grad_weight * grad_outputs[0], None

@@ -132,6 +132,20 @@ def test_real_gsm8k(run, data_dir, real_data):
         assert row["completion"].count("####") == 1
 
 
+def test_synthetic_problems_join_those_of_gsm8k_everywhere(run, bench, data_dir):
+    folder = run(gsm8k, **small(bench, gsm8k=str(data_dir / "gsm8k"), added_synthetic=80))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    lines = (data_dir / "gsm8k" / "train.jsonl").read_text().splitlines()
+    real = {json.loads(line)["question"].strip() for line in lines}
+    assert manifest["added_synthetic"] == 80
+    assert manifest["problems"]["read"] == len(lines) + 80
+    joined = {question_of(row["prompt"]) for name in ("grpo/train", "grpo/validation") for row in rows_of(folder, name)}
+    assert len(joined - real) == 80
+    assert joined & real
+    assert "GSM8K" in (folder / "README.md").read_text()
+    assert "synthetic" in (folder / "README.md").read_text()
+
+
 def test_overlap_is_an_error_unless_allowed_by_name(run, data_dir, real_data, bench):
     """Synthetic problems come from templates, so a small training set shares 13 words with some item."""
     with pytest.raises(SystemExit, match=r"share 13 consecutive words .* in posttrain.allow_overlap"):
