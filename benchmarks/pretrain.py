@@ -149,8 +149,11 @@ class Bench:
         compiled = self.objective_step("plain", True)
         return step
 
-    def nanogpt_step(self, checkout: Path) -> Step:
-        """Return the step of nanoGPT's own model and optimizer, compiled. Raises UserError for another checkout."""
+    def nanogpt_step(self, checkout: Path, bias: bool = True) -> Step:
+        """Return the step of nanoGPT's own model and optimizer, compiled. Raises UserError for another checkout.
+
+        GPT-2 has biases, and so has `GPT2LMHeadModel`; nanoGPT's own recipe leaves them out.
+        """
         spec = importlib.util.spec_from_file_location("nanogpt_model", checkout / "model.py")
         if spec is None or spec.loader is None or not (checkout / "model.py").is_file():
             raise UserError(f"{checkout} has no model.py: expected a checkout of github.com/karpathy/nanoGPT")
@@ -160,7 +163,7 @@ class Bench:
         shape = self.shape
         config = module.GPTConfig(
             block_size=shape.sequence_length, vocab_size=shape.vocab_size, n_layer=shape.n_layer, n_head=shape.n_head,
-            n_embd=shape.n_embd, dropout=0.0, bias=True,
+            n_embd=shape.n_embd, dropout=0.0, bias=bias,
         )  # fmt: skip
         model = module.GPT(config).to(self.device)
         optimizer = model.configure_optimizers(0.1, 6e-4, (0.9, 0.95), self.device.type)
@@ -209,17 +212,21 @@ def rows(bench: Bench, compiled: bool, nanogpt: Path | None) -> dict[str, Callab
         table["ours, eager, Liger loss"] = lambda: bench.objective_step("liger", False)
     if nanogpt is not None:
         table["nanoGPT"] = lambda: bench.nanogpt_step(nanogpt)
+        table["nanoGPT, without biases"] = lambda: bench.nanogpt_step(nanogpt, bias=False)
     if compiled:
+        table["transformers, compiled"] = lambda: bench.transformers_step(True)
+        if bench.on_gpu:
+            table["ours, compiled, torch's choice of attention"] = bench.flash_step
         table["ours, compiled"] = lambda: bench.objective_step("plain", True)
         table["  + bf16 residual"] = lambda: bench.objective_step("plain", True, True)
         table["  + bf16 residual, chunked loss"] = lambda: bench.objective_step("chunked", True, True)
         if bench.on_gpu:
             table["  + bf16 residual, Liger loss"] = lambda: bench.objective_step("liger", True, True)
-            table["  + bf16, max-autotune"] = lambda: bench.objective_step(
-                "plain", True, True, "max-autotune-no-cudagraphs"
+            table["  + bf16 residual, Liger loss, autotuned"] = lambda: bench.objective_step(
+                "liger", True, True, {"max_autotune": True, "triton.enable_persistent_tma_matmul": True}
             )
-            table["ours, compiled, no cuDNN attention"] = bench.flash_step
-        table["transformers, compiled"] = lambda: bench.transformers_step(True)
+    if nanogpt is not None:
+        table["nanoGPT, once more"] = table["nanoGPT"]
     return table
 
 
@@ -295,7 +302,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="gpt2_124m" if torch.cuda.is_available() else "tiny")
     parser.add_argument("--steps", type=int, default=12, help="measured steps of each row, after three to warm up")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available())
-    parser.add_argument("--loss", choices=["plain", "chunked", "liger"], default="chunked", help="of the whole loop")
+    parser.add_argument("--loss", choices=["plain", "chunked", "liger"], help="of the whole loop; liger on a GPU")
     parser.add_argument("--rows", default="", help="only rows whose name holds one of these, separated by ;")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT, to measure its model and optimizer too")
     options = parser.parse_args()
@@ -307,7 +314,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = write_inputs(folder, shape, steps)
-        values = settings(shape, paths, folder, options.loss, options.compile, steps + 1)
+        loss = options.loss or ("liger" if torch.cuda.is_available() else "chunked")
+        values = settings(shape, paths, folder, loss, options.compile, steps + 1)
         precision = resolve_precision("auto")
         arguments = PretrainArguments(**values | {"mixed_precision": precision})
         accelerator = launch(arguments, seed=0)

@@ -2,8 +2,8 @@
 
 The logits of a batch are its largest tensor: 64 x 1024 tokens x 50,304 words. `chunked` computes them a few thousand
 tokens at a time and takes the gradients on the spot, as Liger's fused kernel does (Hsu et al. 2024, arXiv:2410.10989),
-in plain torch, so it runs everywhere. `liger` is that kernel, for a GPU, as one operator that torch.compile leaves as it
-is. `plain` is the reference.
+in plain torch, so it runs everywhere. `liger` is that kernel, for a GPU, as one operator that torch.compile leaves
+alone. `plain` is the reference.
 """
 
 from typing import Any
@@ -20,9 +20,7 @@ CHUNK_LOGITS = {"cpu": 2**21, "cuda": 2**28}
 LIGER_LOGITS = 2**30  # in bf16 two GB: the head's matrix products are then as fast as on the whole batch
 
 
-def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, labels: Tensor, implementation: str
-) -> Tensor:
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor, implementation: str) -> Tensor:
     """Return the mean cross-entropy in nats of `labels` under softmax(hidden @ weight.T).
 
     `hidden` is (tokens, width), `weight` (vocabulary, width), `labels` (tokens,); labels of -100 are not counted.
