@@ -15,6 +15,7 @@ import importlib.util
 import itertools
 import json
 import math
+import re
 import statistics
 import sys
 import tempfile
@@ -303,7 +304,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="measured steps of each row, after three to warm up")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available())
     parser.add_argument("--loss", choices=["plain", "chunked", "liger"], help="of the whole loop; liger on a GPU")
-    parser.add_argument("--rows", default="", help="only rows whose name holds one of these, separated by ;")
+    parser.add_argument("--rows", default="", help="only rows whose name matches this regular expression")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT, to measure its model and optimizer too")
     options = parser.parse_args()
     shape = SHAPES[options.shape]
@@ -325,7 +326,7 @@ def main() -> None:
         reference = bench.trainer_seconds(folder / "trainer")
         print_row(bench, "transformers.Trainer", reference, reference, None)
         for title, build in rows(bench, options.compile, options.nanogpt).items():
-            if not any(part in title for part in options.rows.split(";")):
+            if not re.search(options.rows, title):
                 continue
             gc.collect()
             torch.compiler.reset()
