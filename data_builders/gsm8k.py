@@ -58,6 +58,7 @@ class PosttrainArguments:
     synthetic_problems: int = field(default=4000, metadata={"help": "How many, when gsm8k is null."})
     added_synthetic: int = field(default=0, metadata={"help": "Synthetic problems that join those of gsm8k."})
     synthetic_max_steps: int = field(default=2, metadata={"help": "Most steps of a synthetic problem."})
+    synthetic_max_operand: int = field(default=9, metadata={"help": "Largest factor and addend in its choices."})
     direct_fraction: float = field(default=0.3, metadata={"help": "Share of the problems in the direct format."})
     arithmetic_rows: int = field(default=1000, metadata={"help": "SFT rows that ask for one multiplication of 1-9."})
     validation_rows: int = field(default=200, metadata={"help": "SFT rows held out of training."})
@@ -130,7 +131,7 @@ def sft_rows(chosen: Sequence[Problem], direct_fraction: float) -> list[dict[str
 
 
 def grpo_rows(chosen: Iterable[Problem]) -> list[dict[str, str]]:
-    return [{"prompt": format_prompt(p.question, "cot"), "answer": p.answer} for p in chosen]
+    return [{"prompt": format_prompt(p.question, "cot"), "answer": p.answer, "source": p.source} for p in chosen]
 
 
 def arithmetic_rows(count: int, seed: int) -> list[dict[str, str]]:
@@ -185,7 +186,8 @@ def load_training_problems(arguments: PosttrainArguments) -> list[Problem]:
     count = arguments.synthetic_problems if arguments.gsm8k is None else arguments.added_synthetic
     if count == 0:
         return own
-    return own + synthetic_problems(arguments.seed, count, arguments.synthetic_max_steps, held_out=False)
+    max_steps, max_operand = arguments.synthetic_max_steps, arguments.synthetic_max_operand
+    return own + synthetic_problems(arguments.seed, count, max_steps, held_out=False, max_operand=max_operand)
 
 
 def load_extra_sets(

@@ -56,13 +56,14 @@ def parse_problem(row: Mapping[str, Any], where: str) -> Problem:
         raise UserError(
             f"{where}: the answer has no line '#### <number>'; it ends {row['answer'][-40:]!r}; repair or remove it"
         )
-    return Problem(row["question"].strip(), solution.strip(), answer, solution.count("<<"))
+    return Problem(row["question"].strip(), solution.strip(), answer, solution.count("<<"), "gsm8k")
 
 
-def synthetic_problems(seed: int, count: int, max_steps: int, held_out: bool) -> list[Problem]:
+def synthetic_problems(seed: int, count: int, max_steps: int, held_out: bool, max_operand: int = 9) -> list[Problem]:
     """Return `count` different problems of the generator. Raises UserError when it has not so many."""
     different: dict[str, Problem] = {}
-    for problem in islice(problems(seed + SYNTHETIC_SEED_OFFSET, held_out=held_out, max_steps=max_steps), 20 * count):
+    endless = problems(seed + SYNTHETIC_SEED_OFFSET, held_out=held_out, max_steps=max_steps, max_operand=max_operand)
+    for problem in islice(endless, 20 * count):
         different.setdefault(problem.question, problem)
         if len(different) == count:
             return list(different.values())

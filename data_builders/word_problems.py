@@ -49,6 +49,7 @@ class Problem:
     solution: str
     answer: str
     steps: int
+    source: str = "synthetic"
 
 
 def problems(

@@ -22,6 +22,8 @@ from mulfact.evals.item_figures import error_figure, heatmap_figure
 
 GRPO_MEASURES = {
     "reward": "reward",
+    "reward_gsm8k": "reward on GSM8K's problems",
+    "reward_synthetic": "reward on synthetic problems",
     "solved_share": "prompts that some rollout solved",
     "fact_tokens": "fact tokens per completion",
     "completion_length": "completion length (tokens)",
@@ -93,6 +95,8 @@ def grpo_figure(results: Results) -> Figure | None:
     """Draw reward, fact tokens, completion length and the health of the training over GRPO steps, smoothed."""
     curves = results["curves"].get("grpo", [])
     present = [name for name in GRPO_MEASURES if has_values(curves, name)]
+    if not {"reward_gsm8k", "reward_synthetic"} <= {*present}:  # the reward on the only source is the reward
+        present = [name for name in present if name not in ("reward_gsm8k", "reward_synthetic")]
     if not present:
         return None
     figure, grid = small_multiples(results, -(-len(present) // 2), 2, row_height=2.2, lines=True)

@@ -70,7 +70,7 @@ class Checkpoint(TransformersModel):
         rows = max(1, LOGIT_BYTES // (4 * longest * self.model.config.vocab_size))
         self.config = config.model_copy(update={"batch_size": min(config.batch_size, rows)})
         try:
-            return self._loglikelihood_tokens(docs)
+            return [with_lists(response) for response in self._loglikelihood_tokens(docs)]
         finally:
             self.config = config
 
@@ -82,11 +82,18 @@ class Checkpoint(TransformersModel):
             "tokenizer": self.tokenizer,
             "output_scores": False,
         }
-        responses = super()._generate(continuous_batching, stop_tokens=[], **batch)
+        responses = [with_lists(r) for r in super()._generate(continuous_batching, stop_tokens=[], **batch)]
         for response in responses:
             response.text = [text_before(text, stop_sequences) for text in response.text]
         self.advance(len(responses))
         return responses
+
+
+def with_lists(response: ModelResponse) -> ModelResponse:
+    """Turn ids in tensors into lists. lighteval prints them to hash them, and a tensor on a GPU prints slowly."""
+    response.input_tokens = torch.as_tensor(response.input_tokens).tolist()
+    response.output_tokens = [torch.as_tensor(ids).tolist() for ids in response.output_tokens]
+    return response
 
 
 def full_text(doc: Doc) -> str:
@@ -132,7 +139,10 @@ class TaskPipeline(Pipeline):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a checkpoint made of one item: the text up to the first stop sequence, the ids as generated, the metrics."""
+    """What a checkpoint made of one item.
+
+    The text goes up to the first stop sequence; the ids are as generated, the padding of their batch included.
+    """
 
     item: Item
     text: str
@@ -201,12 +211,7 @@ def run_task(
         if detail.model_response.text:
             responses[item_id] = detail.model_response
     return [
-        Outcome(item, responses[item.id].text[0], token_list(responses[item.id]), metrics[item.id])
+        Outcome(item, responses[item.id].text[0], responses[item.id].output_tokens[0], metrics[item.id])
         for item in items
         if item.id in responses
     ]
-
-
-def token_list(response: ModelResponse) -> list[int]:
-    """Return the generated ids of a response, the padding of its batch included; lighteval keeps them as a tensor."""
-    return torch.as_tensor(response.output_tokens[0]).tolist()

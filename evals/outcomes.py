@@ -18,6 +18,8 @@ ERROR_EXAMPLES = 3  # of each class and arm
 # Names in TRL's log, and what the report calls them.
 GRPO_METRICS = {
     "reward": "reward",
+    "reward_gsm8k": "reward_gsm8k",
+    "reward_synthetic": "reward_synthetic",
     "fact_tokens": "fact_tokens",
     "completions/mean_length": "completion_length",
     "kl": "kl",

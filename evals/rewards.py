@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from mulfact.errors import UserError
@@ -36,6 +37,7 @@ LogExtra = Callable[[str, list], None]
 def exact_match(
     completions: Sequence[str],
     answer: Sequence[str],
+    source: Sequence[str] | None = None,
     completion_ids: Sequence[Sequence[int]] | None = None,
     log_metric: LogMetric | None = None,
     log_extra: LogExtra | None = None,
@@ -44,7 +46,7 @@ def exact_match(
     """Return 1.0 for each completion with the right final answer by the headline rule, else 0.0.
 
     Logs, per batch and per completion: fact tokens, length in tokens and in characters, whether there is an answer, and
-    the share of repeated word 4-grams.
+    the share of repeated word 4-grams; per batch also the mean reward of each source of problems (`reward_gsm8k`).
     Raises UserError when MULFACT_FACTS names a file that is missing or is not a facts.json.
     """
     extracted = [extract_answer(text) for text in completions]
@@ -66,7 +68,11 @@ def exact_match(
     if log_extra is not None:
         log_extra("extracted", extracted)
         log_extra("gold", list(answer))
-    return [float(is_correct(found, gold)) for found, gold in zip(extracted, answer, strict=True)]
+    rewards = [float(is_correct(found, gold)) for found, gold in zip(extracted, answer, strict=True)]
+    if log_metric is not None and source is not None:
+        for name in sorted(set(source)):
+            log_metric(f"reward_{name}", fmean(r for r, its in zip(rewards, source, strict=True) if its == name))
+    return rewards
 
 
 def answer_format(completions: Sequence[str], **kwargs: Any) -> list[float]:

@@ -184,6 +184,7 @@ def curves(conditions: list[str], seeds: list[int], random: np.random.Generator)
         "grpo": [
             {"condition": arm, "seed": seed, "points": [
                 {"step": step, "reward": 0.2 + 0.01 * step + random.normal(0, 0.04),
+                 "reward_gsm8k": 0.1 + 0.002 * step, "reward_synthetic": None if step == 2 else 0.3 + 0.018 * step,
                  "fact_tokens": place * (1 + 0.02 * step), "completion_length": 60 - 0.3 * step + random.normal(0, 2),
                  "solved_share": 0.5 + 0.01 * step, "truncated_share": 0.1,
                  "kl": 0.001 * step, "entropy": 0.6 - 0.005 * step,

@@ -1,6 +1,7 @@
 """Post-training rows: their form, their split, their counts, and what is refused."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -133,15 +134,18 @@ def test_real_gsm8k(run, data_dir, real_data):
 
 
 def test_synthetic_problems_join_those_of_gsm8k_everywhere(run, bench, data_dir):
-    folder = run(gsm8k, **small(bench, gsm8k=str(data_dir / "gsm8k"), added_synthetic=80))
+    settings = {"gsm8k": str(data_dir / "gsm8k"), "added_synthetic": 80, "synthetic_max_operand": 30}
+    folder = run(gsm8k, **small(bench, **settings))
     manifest = json.loads((folder / "manifest.json").read_text())
     lines = (data_dir / "gsm8k" / "train.jsonl").read_text().splitlines()
     real = {json.loads(line)["question"].strip() for line in lines}
     assert manifest["added_synthetic"] == 80
     assert manifest["problems"]["read"] == len(lines) + 80
-    joined = {question_of(row["prompt"]) for name in ("grpo/train", "grpo/validation") for row in rows_of(folder, name)}
-    assert len(joined - real) == 80
-    assert joined & real
+    prompts = rows_of(folder, "grpo/train") + rows_of(folder, "grpo/validation")
+    synthetic = [row for row in prompts if question_of(row["prompt"]) not in real]
+    assert [row["source"] for row in synthetic] == ["synthetic"] * 80
+    assert {row["source"] for row in prompts if question_of(row["prompt"]) in real} == {"gsm8k"}
+    assert any(int(number) > 9 for row in synthetic for number in re.findall("[0-9]+", row["prompt"]))
     assert "GSM8K" in (folder / "README.md").read_text()
     assert "synthetic" in (folder / "README.md").read_text()
 
@@ -160,7 +164,7 @@ def test_load_dataset_reads_both_folders(run, bench, tmp_path):
     sft = load_dataset(str(folder / "sft"), cache_dir=str(tmp_path / "cache"))
     grpo = load_dataset(str(folder / "grpo"), cache_dir=str(tmp_path / "cache"))
     assert sft["train"].column_names == ["prompt", "completion"]
-    assert grpo["validation"].column_names == ["prompt", "answer"]
+    assert grpo["validation"].column_names == ["prompt", "answer", "source"]
 
 
 def test_the_folder_is_a_data_set_with_a_card(run, bench, tmp_path):

@@ -19,7 +19,7 @@ ROW = {"question": " How many? ", "answer": "6*9=<<6*9=54>>54\nIt is 1,054.\n###
 
 
 def test_a_row_of_gsm8k():
-    assert parse_problem(ROW, "here") == Problem("How many?", "6*9=<<6*9=54>>54\nIt is 1,054.", "1054", 1)
+    assert parse_problem(ROW, "here") == Problem("How many?", "6*9=<<6*9=54>>54\nIt is 1,054.", "1054", 1, "gsm8k")
 
 
 def test_the_published_set(data_dir, real_data):

@@ -95,6 +95,17 @@ def test_optional_rewards_cannot_read_tokens(reward):
     assert [p.name for p in inspect.signature(reward).parameters.values()] == ["completions", "kwargs"]
 
 
+def test_the_mean_reward_of_each_source_is_logged():
+    log = Log()
+    sources = ["gsm8k", "synthetic", "synthetic", "gsm8k"]
+    call([" #### 54", " #### 54", " #### 5", ""], ["54"] * 4, source=sources, log_metric=log.metric)
+    assert (log.metrics["reward_gsm8k"], log.metrics["reward_synthetic"]) == (0.5, 0.5)
+    log = Log()
+    call([" #### 54"], ["54"], source=["gsm8k"], log_metric=log.metric)
+    assert log.metrics["reward_gsm8k"] == 1.0
+    assert "reward_synthetic" not in log.metrics
+
+
 def test_what_is_logged(facts_file):
     log = Log()
     call(
