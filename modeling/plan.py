@@ -26,9 +26,9 @@ from mulfact.modeling.progress import clock
 from mulfact.modeling.steps import resolve_steps
 from mulfact.recipe import compose
 
-# Share of the bf16 peak, GPT-2 124M on one H100: compiled and without a mask 42.9% (DESIGN.md, section 6), and what
-# transformers' eager GPT-2 reaches, on which TRL's trainers rest: 180k of 498k tokens/s at 43.1%.
-UTILIZATION = {"compiled": 0.40, "eager": 0.155}
+# Share of the bf16 peak, GPT-2 124M on one H100 (docs/results/2026-11-23-h100): the whole loop reached 44.3%, and
+# transformers' eager GPT-2, on which TRL's trainers rest, 14% to 15.5%.
+UTILIZATION = {"compiled": 0.43, "eager": 0.14}
 # Assumed: generate spends its time launching kernels, about 2 ms a layer and token. An update of the pilot
 # (8 layers, 224 tokens, 256 rollouts) took 3.0 s with its training on an H100, so generation took less than 1.7 ms.
 SECONDS_PER_LAYER_AND_TOKEN = 0.002
@@ -38,7 +38,11 @@ TABLE_ITEMS = {"mixed": 243, "direct": 400}  # of the probes of known size: tabl
 SAMPLED_PROBES = 3
 WORD_PROBLEM_ITEMS = {"svamp": 1000, "multiarith": 600, "asdiv": 2305}
 PARAMETER_BYTES = 16  # float32 weight, gradient and the two moments of AdamW
-ACTIVATION_BYTES = 34  # per position, layer and unit of width, without attention scores (Korthikanti et al. 2022)
+# Per position, layer and unit of width, without attention scores: compiled (Korthikanti et al. 2022), and eager with the
+# bytes of a logit, fitted to the pilot on an H100: 8.7 GB in SFT with 16,384 positions, 41 GB in GRPO with about 90,000.
+ACTIVATION_BYTES = 34
+EAGER_ACTIVATION_BYTES = 90
+EAGER_LOGIT_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def plan_sft(section: dict[str, Any], shape: ModelShape, peak: float) -> StagePl
     examples = section["max_steps"] * rows * section["gradient_accumulation_steps"] * section.get("num_processes", 1)
     forward = forward_flops(shape, examples, section["max_length"])
     flops = forward + backward_flops(forward, frozen=bool(section.get("use_peft")))
-    memory = training_memory(shape, rows * section["max_length"], keeps_logits=True)
+    memory = eager_training_memory(shape, rows * section["max_length"])
     seconds = flops / (peak * UTILIZATION["eager"]) / section.get("num_processes", 1)
     return StagePlan("sft", section["max_steps"], examples * section["max_length"], flops, memory, seconds)
 
@@ -90,7 +94,7 @@ def plan_grpo(section: dict[str, Any], shape: ModelShape, peak: float) -> StageP
     batches = rollouts / (rows * section["gradient_accumulation_steps"] * processes)
     seconds = training / (peak * UTILIZATION["eager"]) / processes
     seconds += batches * length * shape.n_layer * SECONDS_PER_LAYER_AND_TOKEN
-    memory = training_memory(shape, rows * (PROMPT_TOKENS + length), keeps_logits=True)
+    memory = eager_training_memory(shape, rows * (PROMPT_TOKENS + length))
     memory += 4 * shape.parameters if passes.reference else 0
     return StagePlan("grpo", steps, rollouts * (PROMPT_TOKENS + length), sum(parts.values()), memory, seconds)
 
@@ -127,6 +131,12 @@ def training_memory(shape: ModelShape, positions: int, keeps_logits: bool) -> fl
     activations = ACTIVATION_BYTES * positions * shape.n_layer * shape.n_embd
     logits = 2 * positions * shape.vocab_size if keeps_logits else 0
     return PARAMETER_BYTES * shape.parameters + activations + logits
+
+
+def eager_training_memory(shape: ModelShape, positions: int) -> float:
+    """Return the peak bytes of a device on which one of TRL's trainers trains on `positions` at a time, in bf16."""
+    activations = EAGER_ACTIVATION_BYTES * positions * shape.n_layer * shape.n_embd
+    return PARAMETER_BYTES * shape.parameters + activations + EAGER_LOGIT_BYTES * positions * shape.vocab_size
 
 
 def peak_flops(gpu: str) -> tuple[str, float]:

@@ -150,18 +150,32 @@ def package_versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Return the processor, its cores, the memory in bytes, and the accelerators if torch is loaded and sees any."""
+    """Return the processor, its cores, the memory in bytes, and the names of the GPUs that this process may use."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         processor = models[0] if models else processor
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    torch = sys.modules.get("torch")  # data stages do not pay seconds to import it
-    gpus = []
-    if torch is not None and torch.cuda.is_available():
-        gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {"processor": processor, "cores": os.cpu_count(), "memory_bytes": memory, "gpus": gpus}
+    return {"processor": processor, "cores": os.cpu_count(), "memory_bytes": memory, "gpus": gpu_names()}
+
+
+def gpu_names() -> list[str]:
+    """Return the GPUs that torch sees, or the driver where torch is not loaded: importing it takes seconds."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible == "" or shutil.which("nvidia-smi") is None:
+        return []
+    chosen = ["--id", visible] if visible else []
+    listed = subprocess.run(
+        ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader", *chosen],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return listed.stdout.splitlines() if listed.returncode == 0 else []
 
 
 def hash_file(path: Path) -> str:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from mulfact.errors import UserError
-from mulfact.provenance import input_hash, read_provenance, stage_output
+from mulfact.provenance import gpu_names, input_hash, read_provenance, stage_output
 
 
 @dataclasses.dataclass
@@ -32,6 +34,26 @@ def test_a_finished_stage_has_its_files_and_their_provenance(tmp_path: Path) -> 
     assert record["inputs"] == {str(tmp_path / "corpus"): input_hash(tmp_path / "corpus")}
     assert {"torch", "transformers", "trl", "tokenizers"} <= record["packages"].keys()
     assert record["hardware"]["cores"] >= 1
+
+
+def test_the_gpus_are_named_where_torch_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver in its place, with two GPUs; `--id 1` asks it for the second one."""
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(
+        '#!/bin/sh\ncase "$*" in *"--id 1"*) ;; *) echo NVIDIA A100 ;; esac\necho NVIDIA H100 80GB HBM3\n'
+    )
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert gpu_names() == ["NVIDIA A100", "NVIDIA H100 80GB HBM3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert gpu_names() == ["NVIDIA H100 80GB HBM3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpu_names() == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    driver.write_text("#!/bin/sh\necho no driver\nexit 9\n")
+    assert gpu_names() == []
 
 
 def test_a_stage_that_fails_leaves_what_was_there_before(tmp_path: Path) -> None:
