@@ -42,6 +42,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 4000000000
 
 SETTINGS = --set outputs=$(OUTPUTS) $(if $(LAUNCH),pretrain.num_processes=$(PROCESSES)) $(if $(GSM8K),posttrain.gsm8k=$(GSM8K)) $(OVERRIDES)
 COMPOSE = python -m mulfact.recipe --scale $(SCALE) $(SETTINGS)
+PLAN = python -m mulfact.modeling.plan --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) $(SETTINGS)
 SUBMAKE = $(MAKE) --no-print-directory
 
 .DEFAULT_GOAL := help
@@ -60,13 +61,13 @@ smoke: ## the whole road for two arms on two CPU cores, no network: about twelve
 
 experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, then the report (GSM8K=<folder or Hub id>)
 	@$(COMPOSE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment
+	@$(PLAN) --jobs $(JOBS) --only_warn
 	@python -m mulfact.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
 		$(if $(PRICE),--price $(PRICE))
 	@$(SUBMAKE) $(R)/report/provenance.json
 
 plan: $(INSTALLED) ## what an experiment will cost on GPU=h100 (a100, l4, ...) at PRICE=<dollars an hour>
-	@python modeling/plan.py --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) --gpu $(GPU) \
-		$(if $(PRICE),--price $(PRICE)) $(SETTINGS)
+	@$(PLAN) --gpu $(GPU) $(if $(PRICE),--price $(PRICE))
 
 compare: experiment ## compare the runs of CONDITIONS and SEEDS (runs what is missing first)
 

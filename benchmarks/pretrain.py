@@ -5,8 +5,8 @@
 
 One table: tokens per second, share of the device's peak (MFU), peak memory, and the ratio to a plain
 transformers.Trainer in the same process. The last line holds our loop against the bare forward, backward and step on
-the same model, a step of each in turn, or five on a GPU; more than 5% on top is an error. On a CPU, times are CPU seconds
-of one thread, so that a busy machine does not count against anyone, and rows that take a GPU are left out.
+the same model, a step of each in turn, or five on a GPU; more than 5% on top is an error. On a CPU, times are CPU
+seconds of one thread, so that a busy machine does not count against anyone, and rows that take a GPU are left out.
 """
 
 import argparse

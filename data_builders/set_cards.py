@@ -24,8 +24,8 @@ SPLITS = (("sft", "train"), ("sft", "validation"), ("grpo", "train"), ("grpo", "
 BENCHMARKS = """What the checkpoints are evaluated on: each row a `prompt` with its gold `answer`, the published
 `solution`, and the `operands` of a single product, where there are any. No item of it is in a training set; the
 manifests of the corpus and of the post-training sets hold the reports."""
-POSTTRAIN = """Rows for supervised fine-tuning (`prompt`, `completion`) and prompts for GRPO (`prompt`, `answer`, `source`): raw
-text, the same bytes for every arm of the experiment."""
+POSTTRAIN = """Rows for supervised fine-tuning (`prompt`, `completion`) and prompts for GRPO (`prompt`, `answer`,
+`source`): raw text, the same bytes for every arm of the experiment."""
 
 
 def describe_benchmarks(folder: Path, manifest: Mapping[str, Any]) -> None:

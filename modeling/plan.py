@@ -10,6 +10,9 @@ The data stages, which need no GPU, are left out, and so is what loading and com
 
 import argparse
 import math
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,8 +41,8 @@ TABLE_ITEMS = {"mixed": 243, "direct": 400}  # of the probes of known size: tabl
 SAMPLED_PROBES = 3
 WORD_PROBLEM_ITEMS = {"svamp": 1000, "multiarith": 600, "asdiv": 2305}
 PARAMETER_BYTES = 16  # float32 weight, gradient and the two moments of AdamW
-# Per position, layer and unit of width, without attention scores: compiled (Korthikanti et al. 2022), and eager with the
-# bytes of a logit, fitted to the pilot on an H100: 8.7 GB in SFT with 16,384 positions, 41 GB in GRPO with about 90,000.
+# Per position, layer and unit of width, without attention scores: compiled (Korthikanti et al. 2022), and eager, with
+# the bytes of a logit, fitted to the pilot on an H100: 8.7 GB in SFT of 16,384 positions, 41 GB in GRPO of 90,000.
 ACTIVATION_BYTES = 34
 EAGER_ACTIVATION_BYTES = 90
 EAGER_LOGIT_BYTES = 12
@@ -188,6 +191,30 @@ def show(shape: ModelShape, plans: list[StagePlan], runs: int, devices: int, pri
     return table
 
 
+def memory_warning(plans: list[StagePlan], jobs: int) -> str | None:
+    """Return a sentence where `jobs` runs side by side may not fit this machine's GPU; None where they do.
+
+    Different stages can meet, so each run is taken at its largest one.
+    """
+    if shutil.which("nvidia-smi") is None:
+        return None
+    listed = subprocess.run(
+        ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sizes = [int(line) << 20 for line in listed.stdout.split() if line.isdigit()]
+    largest = max(plans, key=lambda plan: plan.memory)
+    if not sizes or jobs * largest.memory <= min(sizes):
+        return None
+    return (
+        f"{jobs} runs side by side may take {jobs} x {largest.memory / 1e9:.0f} GB ({largest.name}), and the GPU has "
+        f"{min(sizes) / 1e9:.0f} GB: lower JOBS, or {largest.name}.per_device_train_batch_size with as many more "
+        "gradient_accumulation_steps"
+    )
+
+
 @command
 def main() -> None:
     parser = argparse.ArgumentParser(description="Estimate what an experiment costs.")
@@ -197,6 +224,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--gpu", default="h100", help=f"one of {', '.join(PEAK_FLOPS)}")
     parser.add_argument("--price", type=float, help="dollars for an hour of one device")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side on a GPU: warns if they may not fit it")
+    parser.add_argument("--only_warn", action="store_true", help="print nothing but that warning")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="override single settings")
     options = parser.parse_args()
     if options.price is not None and not (options.price >= 0 and math.isfinite(options.price)):
@@ -205,6 +234,10 @@ def main() -> None:
     name, peak = peak_flops(options.gpu)
     stages = compose(options.recipes, options.scale, options.conditions[0], options.seeds[0], options.set)
     shape, plans = plan_run(stages, peak)
+    if warning := memory_warning(plans, options.jobs):
+        print(f"warning: {warning}", file=sys.stderr)
+    if options.only_warn:
+        return
     runs, devices = len(options.conditions) * len(options.seeds), stages["pretrain"]["num_processes"]
     console = Console()
     console.print(show(shape, plans, runs, devices, options.price))

@@ -1,5 +1,6 @@
-"""The plan against what was measured: GPT-2 124M, batch 64 x 1024, and the pilot, one H100 (DESIGN.md, docs/results)."""
+"""The plan against what was measured on one H100: GPT-2 124M, batch 64 x 1024, and the pilot (docs/results)."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -76,3 +77,20 @@ def test_mistakes_are_told_in_one_line(
 ) -> None:
     with pytest.raises(SystemExit, match=named):
         run(monkeypatch, repository, "--scale", "smoke", *words)
+
+
+def test_too_many_runs_for_the_gpu_are_told_before_they_start(
+    monkeypatch: pytest.MonkeyPatch, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A driver in its place, with a GPU of 80 GB."""
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho 81559\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    whole = ("--set", "grpo.per_device_train_batch_size=256", "grpo.gradient_accumulation_steps=1")
+    run(monkeypatch, repository, "--scale", "pilot", "--jobs", "3", "--only_warn", *whole)
+    told = capsys.readouterr().err
+    assert told.startswith("warning: 3 runs side by side may take 3 x 43 GB (grpo), and the GPU has 86 GB: lower JOBS")
+    run(monkeypatch, repository, "--scale", "pilot", "--jobs", "3", "--only_warn")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
