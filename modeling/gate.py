@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from mulfact.errors import command
-from mulfact.modeling.readiness_record import READINESS, STOPPED, advice, check_ready, decision, read_record, sentence
+from mulfact.modeling.readiness_record import ADVICE, READINESS, STOPPED, check_ready, decision, read_record, sentence
 from mulfact.provenance import write_json
 
 
@@ -25,7 +25,7 @@ def pass_gate(run_dir: Path) -> str:
     decided = decision(record)
     if decided == "stopped":
         write_json(run_dir / STOPPED, record)
-        return f"{run_dir}: GRPO does not start. {sentence(record)}. {advice()}"
+        return f"{run_dir}: GRPO does not start. {sentence(record)}. {ADVICE}"
     (run_dir / STOPPED).unlink(missing_ok=True)
     note = ", but readiness.force is set" if decided == "forced" else ""
     return f"{run_dir}: GRPO starts. {sentence(record)}{note}"

@@ -10,6 +10,13 @@ RECORD = "readiness.json"
 READINESS = "readiness"  # the stage's folder in a run
 STOPPED = "grpo_stopped.json"  # in a run: written by modeling/gate.py in place of a GRPO checkpoint
 
+MIXED_ENOUGH = 0.2  # at 0.11 an H100 saw GRPO's reward stand still (docs/results/2026-11-23-h100-pilot)
+FEW = ", but most groups teach nothing: choose prompts that are sometimes solved, in every arm alike"
+ADVICE = (
+    "The SFT checkpoint almost never finds an answer: GRPO would have nothing to reinforce; train longer, ask for "
+    "easier prompts (posttrain.grpo_max_steps), or insist with OVERRIDES=readiness.force=true"
+)
+
 
 def sentence(record: dict[str, Any]) -> str:
     """Return what a record says, for a person."""
@@ -18,7 +25,8 @@ def sentence(record: dict[str, Any]) -> str:
         f"development prompts; {record['mixed_groups']:.1%} of the groups hold both right and wrong answers"
     )
     if record["ready"]:
-        return f"{found}: GRPO may start (threshold {record['threshold']:.0%})"
+        few = FEW if record["mixed_groups"] < MIXED_ENOUGH else ""
+        return f"{found}: GRPO may start (threshold {record['threshold']:.0%}){few}"
     return f"{found}: below readiness.threshold {record['threshold']:.0%}"
 
 
@@ -44,15 +52,8 @@ def decision(record: dict[str, Any]) -> str:
     return "passed" if record["ready"] else "forced" if record["force"] else "stopped"
 
 
-def advice() -> str:
-    return (
-        "The SFT checkpoint almost never finds an answer: GRPO would have nothing to reinforce; train longer, ask for "
-        "easier prompts (posttrain.grpo_max_steps), or insist with OVERRIDES=readiness.force=true"
-    )
-
-
 def check_ready(folder: Path) -> None:
     """Raise UserError when the record in `folder` says that there is nothing to reinforce and nobody insists."""
     record = read_record(folder)
     if decision(record) == "stopped":
-        raise UserError(f"{folder}: {sentence(record)}. {advice()}")
+        raise UserError(f"{folder}: {sentence(record)}. {ADVICE}")

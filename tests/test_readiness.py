@@ -134,6 +134,7 @@ def test_the_gate_leaves_a_file_where_grpo_does_not_start(
     if starts:
         assert not stopped.exists()
         assert "GRPO starts. pass@8" in told
+        assert ("most groups teach nothing" in told) == (passed >= 0.1)  # one in a hundred is mixed
         assert ("readiness.force is set" in told) == force
     else:
         assert json.loads(stopped.read_text()) == record
