@@ -69,7 +69,7 @@ def write_data(shared_dir: Path) -> None:
                 row = json.dumps({"prompt": "Question: What is 6*9?\nAnswer:", key: " #### 54"})
                 (folder / name / f"{split}.jsonl").write_text(f"{row}\n" * 2)
                 counts[f"{name}/{split}"] = {"rows": 2}
-        manifest = {"source": "/data/sets/gsm8k", "rows": counts, "extra_sets": []}
+        manifest = {"source": "/data/sets/gsm8k", "added_synthetic": 0, "rows": counts, "extra_sets": []}
         write_json(folder / "manifest.json", manifest)
         describe_posttrain(folder, manifest)
     with stage_output(shared_dir / "benchmarks", recipe) as folder:
