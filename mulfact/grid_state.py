@@ -123,11 +123,20 @@ class Grid:
         parts.append(f"elapsed {clock(self.elapsed())}")
         left, unknown = self.seconds_left()
         if counts["to do"] or counts["running"]:
-            parts.append(f"about {clock(left)} left" + (f" and {', '.join(unknown)}" if unknown else ""))
+            parts.append(time_left(left, unknown))
         if self.price_per_hour is not None:
             spent, ahead = (seconds / 3600 * self.price_per_hour for seconds in (self.earlier + self.elapsed(), left))
             parts.append(f"${spent:,.2f} so far" + ("" if unknown else f", ${ahead:,.2f} to come"))
         return ", ".join(parts)
+
+
+def time_left(seconds: float, unknown: Sequence[str]) -> str:
+    """Return the time left in words, with the stages whose time nobody knows yet."""
+    if not unknown:
+        return f"about {clock(seconds)} left"
+    if seconds < 1:
+        return f"time left not known before {unknown[0]} has run once"
+    return f"about {clock(seconds)} left, without {', '.join(unknown)}"
 
 
 def modified(path: Path) -> int | None:

@@ -265,7 +265,9 @@ def test_time_left_is_the_mean_of_what_ran_and_names_what_never_did(tmp_path: Pa
     (tmp_path / "a/seed-0/sft_final/provenance.json").write_text(json.dumps({"seconds": 90}))
     grid.expect("\n".join(f"{tmp_path}/a/{cell}.yaml" for cell in ("seed-1/recipes/sft", "seed-0/recipes/grpo")))
     assert grid.seconds_left() == (90, ["grpo"])
-    assert "about 1:30 left and grpo" in grid.summary()
+    assert "about 1:30 left, without grpo" in grid.summary()
+    grid.states[Cell("a/seed-1", "sft")] = "failed"
+    assert "time left not known before grpo has run once" in grid.summary()
 
 
 def test_make_variables_are_read_as_make_passes_them() -> None:
