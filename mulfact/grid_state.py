@@ -122,7 +122,7 @@ class Grid:
         parts += [f"{count} {state}" for state, count in counts.items() if count]
         parts.append(f"elapsed {clock(self.elapsed())}")
         left, unknown = self.seconds_left()
-        if counts["to do"] or counts["running"]:
+        if counts["running"] or (counts["to do"] and not counts["failed"]):
             parts.append(time_left(left, unknown))
         if self.price_per_hour is not None:
             spent, ahead = (seconds / 3600 * self.price_per_hour for seconds in (self.earlier + self.elapsed(), left))

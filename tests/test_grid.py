@@ -267,6 +267,9 @@ def test_time_left_is_the_mean_of_what_ran_and_names_what_never_did(tmp_path: Pa
     assert grid.seconds_left() == (90, ["grpo"])
     assert "about 1:30 left, without grpo" in grid.summary()
     grid.states[Cell("a/seed-1", "sft")] = "failed"
+    assert "left" not in grid.summary()  # nothing runs any more
+    grid = Grid(tmp_path, [Cell("a/seed-0", "grpo")], 1, None)
+    grid.expect(f"{tmp_path}/a/seed-0/recipes/grpo.yaml")
     assert "time left not known before grpo has run once" in grid.summary()
 
 
