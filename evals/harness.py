@@ -90,7 +90,7 @@ class Checkpoint(TransformersModel):
 
 
 def with_lists(response: ModelResponse) -> ModelResponse:
-    """Turn ids in tensors into lists. lighteval prints them to hash them, and a tensor on a GPU prints slowly."""
+    """Turn ids in tensors into lists: lighteval prints them to hash them, which takes a tensor longer."""
     response.input_tokens = torch.as_tensor(response.input_tokens).tolist()
     response.output_tokens = [torch.as_tensor(ids).tolist() for ids in response.output_tokens]
     return response

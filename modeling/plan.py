@@ -29,8 +29,8 @@ from mulfact.modeling.progress import clock
 from mulfact.modeling.steps import resolve_steps
 from mulfact.recipe import compose
 
-# Share of the bf16 peak, GPT-2 124M on one H100 (docs/results/2026-11-23-h100): the whole loop reached 44.3%, and
-# transformers' eager GPT-2, on which TRL's trainers rest, 14% to 15.5%.
+# Share of the bf16 peak, GPT-2 124M on one H100 (docs/results/2026-11-23-h100-pilot): the whole loop reached 44.3%,
+# and transformers' eager GPT-2, on which TRL's trainers rest, 14% to 15.5%.
 UTILIZATION = {"compiled": 0.43, "eager": 0.14}
 # Assumed: generate spends its time launching kernels, about 2 ms a layer and token. An update of the pilot
 # (8 layers, 224 tokens, 256 rollouts) took 3.0 s with its training on an H100, so generation took less than 1.7 ms.
@@ -210,8 +210,7 @@ def memory_warning(plans: list[StagePlan], jobs: int) -> str | None:
         return None
     return (
         f"{jobs} runs side by side may take {jobs} x {largest.memory / 1e9:.0f} GB ({largest.name}), and the GPU has "
-        f"{min(sizes) / 1e9:.0f} GB: lower JOBS, or {largest.name}.per_device_train_batch_size with as many more "
-        "gradient_accumulation_steps"
+        f"{min(sizes) / 1e9:.0f} GB: lower JOBS, or that stage's micro-batches"
     )
 
 
@@ -234,11 +233,11 @@ def main() -> None:
     name, peak = peak_flops(options.gpu)
     stages = compose(options.recipes, options.scale, options.conditions[0], options.seeds[0], options.set)
     shape, plans = plan_run(stages, peak)
-    if warning := memory_warning(plans, options.jobs):
+    runs, devices = len(options.conditions) * len(options.seeds), stages["pretrain"]["num_processes"]
+    if warning := memory_warning(plans, min(options.jobs, runs)):
         print(f"warning: {warning}", file=sys.stderr)
     if options.only_warn:
         return
-    runs, devices = len(options.conditions) * len(options.seeds), stages["pretrain"]["num_processes"]
     console = Console()
     console.print(show(shape, plans, runs, devices, options.price))
     pretraining = UTILIZATION["compiled" if stages["pretrain"]["compile"] else "eager"]

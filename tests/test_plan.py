@@ -88,9 +88,9 @@ def test_too_many_runs_for_the_gpu_are_told_before_they_start(
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     whole = ("--set", "grpo.per_device_train_batch_size=256", "grpo.gradient_accumulation_steps=1")
-    run(monkeypatch, repository, "--scale", "pilot", "--jobs", "3", "--only_warn", *whole)
+    run(monkeypatch, repository, "--scale", "pilot", "--seeds", "0", "1", "--jobs", "3", "--only_warn", *whole)
     told = capsys.readouterr().err
     assert told.startswith("warning: 3 runs side by side may take 3 x 43 GB (grpo), and the GPU has 86 GB: lower JOBS")
-    run(monkeypatch, repository, "--scale", "pilot", "--jobs", "3", "--only_warn")
+    run(monkeypatch, repository, "--scale", "pilot", "--seeds", "0", "1", "--jobs", "3", "--only_warn")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
