@@ -4,8 +4,8 @@
     python data_builders/shards.py --config outputs/smoke/mulfact/recipes/tokens.yaml --num_workers 2
 
 Each file of the corpus becomes <name>.bin (ids, an <|endoftext|> behind each document) and <name>.index.npz (for each
-document `tokens`, `bytes`, `fact_free`, `source`), the same documents in the same order in every arm. Nothing is kept of
-a file that is written, and an interrupted build goes on with the files that are missing (`<output_dir>.shards`). A
+document `tokens`, `bytes`, `fact_free`, `source`), the same documents in the same order in every arm. Nothing of a
+finished file is kept, and an interrupted build goes on with the files that are missing (`<output_dir>.shards`). A
 finished output of the same corpus and tokenizer is taken up whole: then only the manifest is written again.
 """
 
