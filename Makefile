@@ -61,7 +61,7 @@ smoke: ## the whole road for two arms on two CPU cores, no network: about twelve
 
 experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, then the report (GSM8K=<folder or Hub id>)
 	@$(COMPOSE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment
-	@$(PLAN) --jobs $(JOBS) --only_warn
+	@! command -v nvidia-smi > /dev/null || $(PLAN) --jobs $(JOBS) --only_warn
 	@python -m mulfact.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
 		$(if $(PRICE),--price $(PRICE))
 	@$(SUBMAKE) $(R)/report/provenance.json

@@ -10,8 +10,6 @@ The data stages, which need no GPU, are left out, and so is what loading and com
 
 import argparse
 import math
-import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from mulfact.evals.ledger import Passes, grpo_flops
 from mulfact.evals.stage_records import PEAK_FLOPS
 from mulfact.modeling.progress import clock
 from mulfact.modeling.steps import resolve_steps
+from mulfact.provenance import query_gpus
 from mulfact.recipe import compose
 
 # Share of the bf16 peak, GPT-2 124M on one H100 (docs/results/2026-11-23-h100-pilot): the whole loop reached 44.3%,
@@ -196,15 +195,7 @@ def memory_warning(plans: list[StagePlan], jobs: int) -> str | None:
 
     Different stages can meet, so each run is taken at its largest one.
     """
-    if shutil.which("nvidia-smi") is None:
-        return None
-    listed = subprocess.run(
-        ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    sizes = [int(line) << 20 for line in listed.stdout.split() if line.isdigit()]
+    sizes = [int(size) << 20 for size in query_gpus("memory.total") if size.isdigit()]
     largest = max(plans, key=lambda plan: plan.memory)
     if not sizes or jobs * largest.memory <= min(sizes):
         return None

@@ -48,7 +48,6 @@ class ComputeArguments:
     bf16_residual: bool = setting("where precision is bf16: keep the residual stream in it too, as llm.c does")
     loss: Literal["plain", "chunked", "liger"] = setting("how the output head and the cross-entropy are computed")
     compile: bool = setting("compile the model with torch.compile")
-    compile_options: dict = setting("further options of torch.compile, as torch._inductor lists them")  # noqa: RUF009
 
 
 @dataclass(kw_only=True)

@@ -28,8 +28,7 @@ def start_tracker(accelerator: Accelerator, report_to: str, run_dir: Path, setti
     os.environ.setdefault("TRACKIO_DIR", str(run_dir.parent.parent / "tracking"))  # read when it is imported
     accelerator.log_with = [report_to]
     accelerator.project_configuration.set_directories(str(run_dir))
-    # TensorBoard takes numbers and text.
-    known = {k: str(value) if isinstance(value, dict) else value for k, value in settings.items() if value is not None}
+    known = {key: value for key, value in settings.items() if value is not None}
     run = {"trackio": {"name": f"{arm}/{seed}", "resume": "allow"}}
     accelerator.init_trackers(scale if report_to == "trackio" else "tracking", config=known, init_kwargs=run)
 

@@ -58,7 +58,7 @@ class Pretraining:
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.objective = Objective(self.model, arguments.loss, arguments.mixed_precision, arguments.bf16_residual)
         if arguments.compile:
-            self.objective.compile(options=arguments.compile_options)
+            self.objective.compile()
         configure_deepspeed(accelerator, self.plan.micro_batch_size, self.plan.micro_batches, arguments.max_grad_norm)
         accelerator.gradient_accumulation_steps = self.plan.micro_batches
         optimizer = build_optimizer(self.model, arguments)

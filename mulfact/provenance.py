@@ -165,12 +165,17 @@ def gpu_names() -> list[str]:
     torch = sys.modules.get("torch")
     if torch is not None:
         return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return query_gpus("name")
+
+
+def query_gpus(field: str) -> list[str]:
+    """Return what NVIDIA's driver says of each GPU that this process may use; nothing where there is no driver."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible == "" or shutil.which("nvidia-smi") is None:
         return []
     chosen = ["--id", visible] if visible else []
     listed = subprocess.run(
-        ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader", *chosen],
+        ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits", *chosen],
         capture_output=True,
         text=True,
         check=False,

@@ -75,7 +75,7 @@ def write_recipe(folder: Path, **settings: Any) -> Path:
         "sequence_length": 32, "tokens_per_step": 256, "max_steps": 12, "target_tokens": None,
         "target_flops": None, "allow_epochs": False, "micro_batch_size": 4,
         "num_processes": 1, "mixed_precision": "no", "loss": "chunked", "bf16_residual": False,
-        "compile": False, "compile_options": {},
+        "compile": False,
         "learning_rate": 3e-3, "min_learning_rate_ratio": 0.1, "warmup_steps": 2, "schedule": "cosine",
         "decay_ratio": 0.2, "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95, "max_grad_norm": 1.0,
         "eval_steps": 6, "eval_bytes": 800, "save_steps": 4, "save_minutes": None, "keep_checkpoints": 2,
