@@ -112,6 +112,7 @@ eval: $(INSTALLED) ## lighteval on every checkpoint of the run CONDITION, SEED
 ledger: $(INSTALLED) ## the compute of the run CONDITION, SEED, by stage
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/ledger.json
+	python evals/ledger_view.py $(RUN)/ledger.json
 
 # ---------------------------------------------------------------- the plain commands
 

@@ -2,6 +2,7 @@
 
     python evals/ledger.py --config outputs/smoke/mulfact/seed-0/recipes/ledger.yaml
     python evals/ledger.py --run_dir outputs/smoke/mulfact/seed-0 --output ledger.json
+    python evals/ledger_view.py ledger.json
 
 A stage has two parts. `matched` is what arms must share, field by field, and what `compare` holds against each other:
 the shapes, the settings and the FLOPs that follow from them. `reported` is what the tokenizer is free to change (bytes
@@ -15,22 +16,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from mulfact.errors import UserError, command
-from mulfact.evals.flops import ModelShape, backward_flops, forward_flops, generation_flops
+from mulfact.evals.flops import ModelShape, backward_flops, forward_flops
+from mulfact.evals.rollouts import (
+    Passes,
+    grpo_flops,
+    read_rollouts,
+    steps_per_generation,
+    updates_per_generation,
+    useful_and_spent_flops,
+)
 from mulfact.evals.stage_records import (
     LOSS_KEYS,
     SAMPLING_KEYS,
     chosen,
-    last_value,
+    examples_read,
     mean_value,
     model_fields,
     peak_memory,
     processes_of,
     read_json,
-    rollouts_per_generation,
     speed,
     trl_settings,
 )
@@ -55,7 +60,6 @@ def main() -> None:
     ledger = account(Path(arguments.run_dir))
     Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
     write_json(Path(arguments.output), ledger)
-    show(ledger)
     print(arguments.output)
 
 
@@ -115,9 +119,11 @@ def pretrain(folder: Path) -> Stage:
 def sft(folder: Path) -> Stage:
     """Return the account of SFT: each row is padded to max_length, so that a step has the same positions in every arm.
 
+    Examples are counted by the epochs that the trainer went through, whose last step takes what is left of the rows.
     FLOPs are those of all positions, padding included, through the whole model: TRL's fused head leaves out positions
-    without a label on a GPU, and that saving, which follows the label tokens, is not counted. Label tokens and
-    truncated examples are those of the training rows, times the epochs read.
+    without a label on a GPU, and that saving, which follows the label tokens, is not counted. Real tokens,
+    label tokens and truncated examples are those of all training rows, times the epochs read: TRL's own count of tokens
+    starts again at each resume.
     Raises UserError when the recipe pads to another length, since the positions of a step then depend on the tokenizer.
     """
     recipe, state = read_provenance(folder)["recipe"], read_json(folder / "trainer_state.json")
@@ -131,7 +137,7 @@ def sft(folder: Path) -> Stage:
     split = read_json(folder / "lengths.json")["splits"][recipe.get("dataset_train_split", "train")]
     processes = processes_of(state, recipe, split["rows"])
     rows_per_step = state["train_batch_size"] * recipe.get("gradient_accumulation_steps", 1) * processes
-    examples = rows_per_step * state["global_step"]
+    examples = examples_read(state, split["rows"], processes)
     shape = ModelShape.load(folder)
     forward = forward_flops(shape, examples, length)
     backward = backward_flops(forward, frozen=bool(recipe.get("use_peft")))
@@ -150,7 +156,7 @@ def sft(folder: Path) -> Stage:
     reported = {
         "examples": examples,
         "epochs": epochs,
-        "real_tokens": round(last_value(state, "num_tokens")),
+        "real_tokens": round((split["prompt_tokens"] + split["label_tokens"]) * epochs),
         "label_tokens": round(split["label_tokens"] * epochs),
         "truncated_examples": round(split["too_long"] * epochs),
         "peak_memory_bytes": peak_memory(folder),
@@ -163,21 +169,15 @@ def grpo(folder: Path) -> Stage:
     """Return the account of GRPO: the budget of its rollouts is matched, what they really took is reported.
 
     The budget lets every rollout run to max_completion_length. It leaves the prompts out, because their length in
-    tokens is the tokenizer's own. The FLOPs really spent, from the logged lengths of prompts and completions, stand
-    under `reported`: an arm that says the same in fewer tokens spends less of its budget.
+    tokens is the tokenizer's own; so what was spent, prompts included, may exceed it. `flops_useful` are those of the
+    rollouts' own tokens, `flops_spent` those of the rows as they were computed, padded to the longest of their batch.
+    MFU and tokens per second are of the useful part.
     """
     recipe, state = read_provenance(folder)["recipe"], read_json(folder / "trainer_state.json")
     shape, longest, steps = ModelShape.load(folder), recipe["max_completion_length"], state["global_step"]
-    batch = rollouts_per_generation(folder)
-    accumulation, iterations = recipe.get("gradient_accumulation_steps", 1), recipe.get("num_iterations", 1)
-    generate_every = (recipe.get("steps_per_generation") or accumulation) * iterations / accumulation
-    rollouts = batch * math.ceil(steps / generate_every)
-    passes = Passes(
-        updates=iterations,
-        reference=bool(recipe.get("beta", 0.0)),
-        old_policy=generate_every > 1 or bool(recipe.get("use_vllm")),
-        frozen=bool(recipe.get("use_peft")),
-    )
+    generate_every, passes = updates_per_generation(recipe), Passes.of(recipe)
+    batches = read_rollouts(folder, generate_every)
+    rollouts = len(batches[0].prompts) * math.ceil(steps / generate_every)
     budget = grpo_flops(shape, passes, rollouts, 0, longest)
     matched = {
         **model_fields(folder, shape),
@@ -187,7 +187,7 @@ def grpo(folder: Path) -> Stage:
         "rollouts_per_update": rollouts / steps,
         "generations_per_prompt": recipe["num_generations"],
         "prompts_per_update": rollouts / steps / recipe["num_generations"],
-        "updates_per_rollout": iterations,
+        "updates_per_rollout": passes.updates,
         "tokens_per_step": round(rollouts / steps * longest),
         "beta": recipe.get("beta", 0.0),
         "sampling": chosen(recipe, SAMPLING_KEYS),
@@ -195,74 +195,23 @@ def grpo(folder: Path) -> Stage:
         **trl_settings(recipe),
         **{f"flops_{part}": count for part, count in budget.items()},
     }
-    completion = mean_value(state, "completions/mean_length")
-    tokens = last_value(state, "num_tokens")
-    prompt = max(tokens / rollouts - completion, 0.0)
-    spent = grpo_flops(shape, passes, rollouts, prompt, completion)
-    processes = max(
-        1, round(batch / (state["train_batch_size"] * (recipe.get("steps_per_generation") or accumulation)))
-    )
+    share = rollouts / sum(len(batch.prompts) for batch in batches)  # 1 where every generation was logged
+    prompt_tokens = share * sum(sum(batch.prompts) for batch in batches)
+    generated_tokens = share * sum(sum(batch.completions) for batch in batches)
+    useful, spent = useful_and_spent_flops(shape, recipe, batches, share)
+    processes = max(1, round(len(batches[0].prompts) / (state["train_batch_size"] * steps_per_generation(recipe))))
     reported = {
-        "prompt_tokens": round(prompt * rollouts),
-        "generated_tokens": round(completion * rollouts),
-        "tokens_per_rollout": completion,
+        "prompt_tokens": round(prompt_tokens),
+        "generated_tokens": round(generated_tokens),
+        "tokens_per_rollout": generated_tokens / rollouts,
         "truncated_rollouts": round(mean_value(state, "completions/clipped_ratio") * rollouts),
         **{f"flops_{part}_spent": count for part, count in spent.items()},
         "flops_spent": sum(spent.values()),
+        "flops_useful": sum(useful.values()),
         "peak_memory_bytes": peak_memory(folder),
-        **speed(folder, tokens, sum(spent.values()), None, processes),
+        **speed(folder, prompt_tokens + generated_tokens, sum(useful.values()), None, processes),
     }
     return {"matched": matched, "reported": reported}
-
-
-@dataclass(frozen=True)
-class Passes:
-    """Which passes a rollout goes through after it was sampled."""
-
-    updates: int  # forward and backward passes of the policy
-    reference: bool  # a forward pass of the reference model, for the KL term
-    old_policy: bool  # a forward pass of the policy that sampled it, when it is trained on later than sampled
-    frozen: bool  # LoRA: the base weights get no gradient
-
-
-def grpo_flops(shape: ModelShape, passes: Passes, rollouts: int, prompt: float, completion: float) -> dict[str, int]:
-    """Return the FLOPs by part for rollouts with `prompt` + `completion` tokens; only completions are scored."""
-    scored = forward_flops(shape, rollouts, prompt + completion, scored=completion)
-    return {
-        "generation": generation_flops(shape, rollouts, prompt, completion),
-        "reference": scored if passes.reference else 0,
-        "old_policy": scored if passes.old_policy else 0,
-        "forward": passes.updates * scored,
-        "backward": passes.updates * backward_flops(scored, passes.frozen),
-    }
-
-
-def show(ledger: dict[str, Any]) -> None:
-    """Print the ledger as a table, a column a stage."""
-    table = Table(title="Compute ledger")
-    table.add_column("field", no_wrap=True)
-    stages = ledger["stages"]
-    for stage in stages:
-        table.add_column(stage, justify="right")
-    for part in ("matched", "reported"):
-        fields = dict.fromkeys(name for stage in stages.values() for name in stage[part])
-        for name in fields:
-            table.add_row(name, *(readable(stage[part].get(name)) for stage in stages.values()))
-        table.add_section()
-    Console().print(table)
-
-
-def readable(value: Any) -> str:
-    """Return a field as short text: thousands in groups, large counts in powers of ten."""
-    if value is None:
-        return ""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {readable(item)}" for key, item in value.items())
-    if isinstance(value, bool | str | list):
-        return str(value)
-    if abs(value) >= 1e9:
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
 from mulfact.errors import UserError
@@ -22,9 +21,9 @@ PEAK_FLOPS = {
     "RTX 4090": 165.2e12, "RTX 3090": 71e12,
 }  # fmt: skip
 
-OPTIMIZER_KEYS = ("learning_rate", "adam_beta1", "adam_beta2", "weight_decay", "max_grad_norm", "use_peft", "lora_r",
-                  "lora_alpha", "lora_dropout", "lora_target_modules")  # fmt: skip
-SCHEDULE_KEYS = ("warmup_steps", "warmup_ratio", "lr_scheduler_kwargs")
+OPTIMIZER_KEYS = ("learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon", "weight_decay", "max_grad_norm",
+                  "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")  # fmt: skip
+SCHEDULE_KEYS = ("warmup_steps", "lr_scheduler_kwargs")
 # Of GRPO: what is sampled and what is learnt from it.
 SAMPLING_KEYS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs")
 LOSS_KEYS = ("loss_type", "epsilon", "epsilon_high", "scale_rewards", "mask_truncated_completions", "reward_weights")
@@ -45,7 +44,7 @@ def model_fields(folder: Path, shape: ModelShape) -> dict[str, Any]:
     return {
         "parameters": stored,
         "trainable_parameters": stored_parameters(adapter) if adapter.is_file() else stored,
-        "architecture": asdict(shape),
+        "architecture": {**asdict(shape), "n_head": read_json(folder / "config.json").get("n_head")},
     }
 
 
@@ -87,23 +86,23 @@ def peak_memory(folder: Path) -> int | None:
     return record.get("device_bytes") or record.get("host_bytes")
 
 
-def rollouts_per_generation(folder: Path) -> int:
-    """Return how many completions were sampled together, over all processes, from the logged completions."""
-    files = sorted((folder / "completions").glob("*.parquet"))
-    counts = {pq.read_metadata(file).num_rows for file in files}
-    if len(counts) != 1:
-        raise UserError(
-            f"{folder / 'completions'}: found {len(files)} files with {sorted(counts)} rows, expected one size; "
-            "set grpo.log_completions=true and run make grpo again"
-        )
-    return counts.pop()
-
-
 def processes_of(state: dict[str, Any], recipe: dict[str, Any], rows: int) -> int:
     """Return how many processes trained: the epochs that the trainer counted, against those of one process."""
     steps_per_epoch = state["global_step"] / state["epoch"]
     rows_per_step = state["train_batch_size"] * recipe.get("gradient_accumulation_steps", 1)
     return max(1, round(rows / steps_per_epoch / rows_per_step))
+
+
+def examples_read(state: dict[str, Any], rows: int, processes: int) -> int:
+    """Return how many rows of SFT were read, counted by the epochs that the trainer went through.
+
+    One process reads each row once an epoch, so that the epoch's last batch may be short; several are given whole
+    batches, the last ones filled up with rows from the start.
+    """
+    together = state["train_batch_size"] * processes
+    batches = math.ceil(rows / together)
+    whole, part = divmod(state["epoch"], 1)
+    return int(whole) * (rows if processes == 1 else batches * together) + min(round(part * batches) * together, rows)
 
 
 def speed(folder: Path, tokens: float, flops: float, seconds: float | None, processes: int) -> dict[str, Any]:
@@ -129,10 +128,6 @@ def logged(state: dict[str, Any], key: str) -> list[float]:
     if not values:
         raise UserError(f"trainer_state.json logs no {key}: set logging_steps=1 and run the stage again")
     return values
-
-
-def last_value(state: dict[str, Any], key: str) -> float:
-    return logged(state, key)[-1]
 
 
 def mean_value(state: dict[str, Any], key: str) -> float:

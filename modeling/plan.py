@@ -21,7 +21,7 @@ from rich.table import Table
 
 from mulfact.errors import UserError, command
 from mulfact.evals.flops import ModelShape, backward_flops, forward_flops
-from mulfact.evals.ledger import Passes, grpo_flops
+from mulfact.evals.rollouts import Passes, grpo_flops
 from mulfact.evals.stage_records import PEAK_FLOPS
 from mulfact.modeling.progress import clock
 from mulfact.modeling.steps import resolve_steps
@@ -89,8 +89,7 @@ def plan_grpo(section: dict[str, Any], shape: ModelShape, peak: float) -> StageP
     rows = section["per_device_train_batch_size"]
     processes = section.get("num_processes", 1)
     rollouts = steps * rows * section["gradient_accumulation_steps"] * processes // section.get("num_iterations", 1)
-    iterations = section.get("num_iterations", 1)
-    passes = Passes(iterations, bool(section.get("beta", 0.0)), iterations > 1, frozen=bool(section.get("use_peft")))
+    passes = Passes.of(section)
     parts = grpo_flops(shape, passes, rollouts, PROMPT_TOKENS, length)
     training = sum(parts.values()) - parts["generation"]
     batches = rollouts / (rows * section["gradient_accumulation_steps"] * processes)

@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from mulfact.errors import UserError
 from mulfact.evals.comparison import Run, check_ledgers
 from mulfact.evals.flops import ModelShape, forward_flops, generation_flops
-from mulfact.evals.ledger import account, show
+from mulfact.evals.ledger import account
+from mulfact.evals.ledger_view import main as view
 from mulfact.provenance import stage_output, write_json
 
 SHAPE = ModelShape(n_layer=2, n_embd=16, n_inner=64, vocab_size=128, n_positions=64)
@@ -67,25 +69,27 @@ def write_sft(run: Path, rows: int = 40, processes: int = 1, shape: ModelShape =
     with stage_output(run / "sft_final", recipe) as folder:
         write_model(folder, shape)
         state = {"global_step": steps, "train_batch_size": 4, "epoch": steps * rows_per_step / rows,
-                 "log_history": [{"step": 1, "num_tokens": 70.0}, {"step": steps, "num_tokens": 350.0}]}  # fmt: skip
+                 "log_history": [{"step": steps, "num_tokens": 70.0}]}  # fmt: skip
         write_json(folder / "trainer_state.json", state)
         lengths = {"rows": rows, "too_long": 2, "label_tokens": 400, "prompt_tokens": 300}
         write_json(folder / "lengths.json", {"stage": "sft", "splits": {"train": lengths}})
 
 
 def write_grpo(run: Path, rollouts_per_step: int = 8, files: int = 3, **changes: Any) -> None:
+    """Write a GRPO stage: prompts of 9 and 11 tokens by turns, completions of 12 tokens but for one of 18."""
     recipe = {**GRPO, **changes}
     steps = recipe["max_steps"]
     with stage_output(run / "grpo_final", recipe) as folder:
         write_model(folder)
-        log = [
-            {"step": step, "num_tokens": step * rollouts_per_step * 22.0, "completions/mean_length": 12.0,
-             "completions/clipped_ratio": 0.25}
-            for step in range(1, steps + 1)
-        ]  # fmt: skip
+        log = [{"step": step, "completions/clipped_ratio": 0.25} for step in range(1, steps + 1)]
         write_json(folder / "trainer_state.json", {"global_step": steps, "train_batch_size": 8, "log_history": log})
+        words = Tokenizer(models.WordLevel({"[UNK]": 0, "word": 1}, unk_token="[UNK]"))
+        words.pre_tokenizer = pre_tokenizers.Whitespace()
+        words.save(str(folder / "tokenizer.json"))
         (folder / "completions").mkdir()
-        table = pa.table({"completion": [" #### 1"] * rollouts_per_step})
+        prompts = [" ".join(["word"] * (9 + 2 * (row % 2))) for row in range(rollouts_per_step)]
+        lengths = [18] + [12] * (rollouts_per_step - 1)
+        table = pa.table({"prompt": prompts, "completion_tokens": lengths})
         for step in range(1, files + 1):
             pq.write_table(table, folder / "completions" / f"completions_{step:05d}.parquet")
 
@@ -112,6 +116,14 @@ def test_sft_counts_every_padded_position(run_dir: Path) -> None:
     assert (reported["real_tokens"], reported["label_tokens"], reported["truncated_examples"]) == (350, 200, 1)
 
 
+def test_the_last_batch_of_an_epoch_is_counted_as_short_as_it_was(run_dir: Path) -> None:
+    write_sft(run_dir, rows=10, max_steps=6)
+    path = run_dir / "sft_final" / "trainer_state.json"
+    write_json(path, json.loads(path.read_text()) | {"epoch": 2.0})  # three steps an epoch: 4, 4 and 2 rows
+    matched, reported = stage(run_dir, "sft")
+    assert (reported["examples"], reported["epochs"], matched["positions"]) == (20, 2.0, 640)
+
+
 @pytest.mark.parametrize(("processes", "accumulation"), [(2, 1), (1, 2), (4, 2)])
 def test_the_processes_of_sft_are_read_from_its_epochs(run_dir: Path, processes: int, accumulation: int) -> None:
     write_sft(run_dir, rows=512, processes=processes, gradient_accumulation_steps=accumulation)
@@ -126,11 +138,24 @@ def test_grpo_matches_the_budget_and_reports_what_was_spent(run_dir: Path) -> No
     assert matched["flops_generation"] == generation_flops(SHAPE, 24, 0, 20)
     assert matched["flops_reference"] == matched["flops_forward"] == forward_flops(SHAPE, 24, 20)
     assert matched["flops_backward"] == 2 * matched["flops_forward"]
-    assert (reported["prompt_tokens"], reported["generated_tokens"], reported["truncated_rollouts"]) == (240, 288, 6)
-    assert reported["flops_generation_spent"] == generation_flops(SHAPE, 24, 10, 12)
-    assert reported["flops_forward_spent"] == forward_flops(SHAPE, 24, 22, scored=12)
+    assert (reported["prompt_tokens"], reported["generated_tokens"], reported["truncated_rollouts"]) == (240, 306, 6)
+    # Every row was as wide as the longest prompt and the longest completion of its batch.
+    assert reported["flops_generation_spent"] == generation_flops(SHAPE, 24, 11, 18)
+    assert reported["flops_forward_spent"] == forward_flops(SHAPE, 24, 29, scored=18)
     parts = ("generation", "reference", "old_policy", "forward", "backward")
     assert reported["flops_spent"] == sum(reported[f"flops_{part}_spent"] for part in parts)
+    rows = [(3, 9, 18), (9, 9, 12), (12, 11, 12)]
+    useful = sum(generation_flops(SHAPE, *row) for row in rows)
+    useful += sum(4 * forward_flops(SHAPE, count, a + b, scored=b) for count, a, b in rows)
+    assert reported["flops_useful"] == useful < reported["flops_spent"]
+
+
+def test_vllm_samples_without_padding_and_scores_the_sampling_policy(run_dir: Path) -> None:
+    write_grpo(run_dir, use_vllm=True)
+    _, reported = stage(run_dir, "grpo")
+    rows = [(3, 9, 18), (9, 9, 12), (12, 11, 12)]
+    assert reported["flops_generation_spent"] == sum(generation_flops(SHAPE, *row) for row in rows)
+    assert reported["flops_old_policy_spent"] == reported["flops_forward_spent"]
 
 
 def test_grpo_without_a_reference_model_spends_nothing_on_it(run_dir: Path) -> None:
@@ -141,7 +166,8 @@ def test_grpo_without_a_reference_model_spends_nothing_on_it(run_dir: Path) -> N
 
 def test_rollouts_that_are_used_twice_are_sampled_once(run_dir: Path) -> None:
     write_grpo(run_dir, files=4, max_steps=4, num_iterations=2)
-    matched, _ = stage(run_dir, "grpo")
+    matched, reported = stage(run_dir, "grpo")
+    assert reported["prompt_tokens"] == 160
     assert (matched["rollouts"], matched["rollouts_per_update"], matched["updates"]) == (16, 4.0, 4)
     assert matched["flops_old_policy"] == forward_flops(SHAPE, 16, 20)
     assert matched["flops_forward"] == 2 * forward_flops(SHAPE, 16, 20)
@@ -270,7 +296,11 @@ def test_grpo_without_logged_completions_is_refused(run_dir: Path) -> None:
         account(run_dir)
 
 
-def test_the_ledger_is_shown_as_a_table(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show(account(run_dir))
+def test_the_ledger_is_shown_as_a_table(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json(run_dir / "ledger.json", account(run_dir))
+    monkeypatch.setattr("sys.argv", ["ledger_view.py", str(run_dir / "ledger.json")])
+    view()
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("pretrain", "sft", "grpo", "flops_forward", "raw_bytes"))
