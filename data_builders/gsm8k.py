@@ -10,6 +10,7 @@ of both.
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -228,6 +229,10 @@ def manifest(
     return {
         "source": arguments.gsm8k or "synthetic",
         "added_synthetic": arguments.added_synthetic if arguments.gsm8k else 0,
+        "most_frequent_answers": {
+            source: most_frequent_answer(problem.answer for problem in everything if problem.source == source)
+            for source in sorted({problem.source for problem in everything})
+        },
         "rules": [
             "one seeded permutation of the training problems; the first ones are held out of SFT and GRPO alike",
             "each problem gives one SFT row: direct_fraction of them direct, the others chain of thought",
@@ -243,6 +248,12 @@ def manifest(
         "arithmetic_rows": arguments.arithmetic_rows,
         "rows": {name: count_rows(content) for name, content in rows.items()},
     }
+
+
+def most_frequent_answer(answers: Iterable[str]) -> str:
+    """Return the answer that stands most often; among equals the first in the order of text."""
+    counts = Counter(answers)
+    return min(counts, key=lambda answer: (-counts[answer], answer))
 
 
 def count_rows(rows: Sequence[dict[str, str]]) -> dict[str, int]:

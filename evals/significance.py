@@ -242,12 +242,6 @@ def pass_at_k(samples: ArrayLike, correct: ArrayLike, k: int) -> Matrix:
     return 1.0 - np.prod(fractions, axis=-1)
 
 
-def most_frequent_answer(golds: Sequence[str]) -> str:
-    """Return the answer that is right most often; among equals the first in the order of text."""
-    answers, counts = np.unique(np.asarray(golds, dtype=str), return_counts=True)
-    return str(answers[np.argmax(counts)])
-
-
 def constant_accuracy(golds: Sequence[str], answer: str) -> float:
     """Return the accuracy of answering `answer` to everything."""
     return float(np.mean(np.asarray(golds, dtype=str) == answer))

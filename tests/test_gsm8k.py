@@ -16,6 +16,7 @@ from mulfact.data_builders.gsm8k import (
     arithmetic_rows,
     format_completion,
     format_prompt,
+    most_frequent_answer,
     question_of,
     split_problems,
 )
@@ -148,6 +149,20 @@ def test_synthetic_problems_join_those_of_gsm8k_everywhere(run, bench, data_dir)
     assert any(int(number) > 9 for row in synthetic for number in re.findall("[0-9]+", row["prompt"]))
     assert "GSM8K" in (folder / "README.md").read_text()
     assert "synthetic" in (folder / "README.md").read_text()
+
+
+def test_the_most_frequent_answer_is_that_of_a_whole_source(run, bench, data_dir, real_data):
+    """What is left out of the rows, here the longer problems, does not change it."""
+    settings = {"gsm8k": str(data_dir / "gsm8k"), "added_synthetic": 80, "max_characters": 340, "grpo_max_steps": 2}
+    folder = run(gsm8k, **small(bench, **settings))
+    told = json.loads((folder / "manifest.json").read_text())["most_frequent_answers"]
+    assert told.keys() == {"gsm8k", "synthetic"}
+    lines = (data_dir / "gsm8k" / "train.jsonl").read_text().splitlines()
+    golds = [json.loads(line)["answer"].split("#### ")[1].replace(",", "") for line in lines]
+    assert told["gsm8k"] == most_frequent_answer(golds)
+    if real_data:
+        assert told["gsm8k"] == "4"
+        assert most_frequent_answer(row["answer"] for row in rows_of(folder, "grpo/train")) != "4"
 
 
 def test_overlap_is_an_error_unless_allowed_by_name(run, data_dir, real_data, bench):

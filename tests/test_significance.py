@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mulfact.data_builders.gsm8k import most_frequent_answer
 from mulfact.evals.significance import (
     Components,
     constant_accuracy,
@@ -16,7 +17,6 @@ from mulfact.evals.significance import (
     half_widths,
     hierarchical_bootstrap,
     holm,
-    most_frequent_answer,
     pass_at_k,
     planned_effect,
     seed_mean,
