@@ -7,19 +7,19 @@ pretraining and SFT (docs/protocol.md). Writes results.json (docs/results_schema
 report.html.
 """
 
-import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from mulfact.data_builders.rows import read_jsonl
 from mulfact.errors import UserError, command
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
 from mulfact.evals.comparison import Run, check_comparable, load_runs, stages_of
-from mulfact.evals.conclusion import conclude, deviations, fallback
+from mulfact.evals.conclusion import conclude, fallback
+from mulfact.evals.deviations import MINIMUM_SEEDS, deviations, is_preregistered
 from mulfact.evals.estimates import accuracies, contrasts, differences, tasks_of
 from mulfact.evals.outcomes import (
     curves,
@@ -32,9 +32,9 @@ from mulfact.evals.outcomes import (
 )
 from mulfact.evals.report import summary_table, write_report
 from mulfact.evals.secondary import called_for, describe_strata, fact_use, measures, with_strata
-from mulfact.evals.significance import constant_accuracy, most_frequent_answer
+from mulfact.evals.significance import constant_accuracy
 from mulfact.modeling.readiness_record import READINESS, decision
-from mulfact.provenance import input_hash, stage_output, write_json
+from mulfact.provenance import hash_file, input_hash, stage_output, write_json
 from mulfact.recipe import parse
 
 SCHEMA_VERSION = 1
@@ -73,6 +73,8 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
     benchmarks = read_benchmarks(arguments, runs)
     facts = called_for(Path(arguments.benchmarks), benchmarks)
     extended = with_strata(runs, facts, benchmarks[task]["family"])
+    described = describe_strata(benchmarks, extended)
+    preregistered = is_preregistered(arguments, runs)
     validation = curves(runs)
     results: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -83,15 +85,16 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "stages": stages,
         "readiness": readiness(runs),
         "protocol": {
-            "sha256": hashlib.sha256(Path(arguments.protocol).read_bytes()).hexdigest(),
-            "minimum_seeds": arguments.minimum_seeds,
+            "sha256": hash_file(Path(arguments.protocol)),
+            "preregistered": preregistered,
+            "minimum_seeds": MINIMUM_SEEDS,
             "fallback": fallback(runs, stage),
             "deviations": deviations(planned, runs, benchmarks),
         },
         "confidence_level": arguments.confidence_level,
         "bootstrap_samples": arguments.bootstrap_samples,
-        "exploratory": len(arguments.seeds) < arguments.minimum_seeds,
-        "benchmarks": describe_strata(benchmarks, extended),
+        "exploratory": len(arguments.seeds) < MINIMUM_SEEDS or not preregistered,
+        "benchmarks": described,
         "ledger": ledger(runs, arguments.reference),
         "accuracy": accuracies(arguments, extended),
         "differences": differences(arguments, extended),
@@ -105,7 +108,7 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "curves": validation,
         "unigram_bits_per_byte": unigram_bits_per_byte(runs),
         "examples": examples(runs, arguments.reference, task, stage),
-        "trivial_baselines": trivial_baselines(arguments, extended),
+        "trivial_baselines": trivial_baselines(arguments, extended, described),
         "provenance": provenance(runs),
     }
     results["conclusion"] = conclude(results)
@@ -169,15 +172,25 @@ def ledger(runs: Runs, reference: str) -> dict[str, Any]:
     }
 
 
-def trivial_baselines(arguments: CompareArguments, runs: Runs) -> dict[str, dict[str, float]]:
-    """Return what always giving the most frequent training answer would score on each task."""
-    rows = read_jsonl(Path(arguments.posttrain) / "grpo" / "train.jsonl")
-    mode = most_frequent_answer([str(row["answer"]) for _, row in rows])
+def trivial_baselines(
+    arguments: CompareArguments, runs: Runs, benchmarks: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Return what always giving the most frequent training answer would score on each task.
+
+    The answer is that of GSM8K's training set, for synthetic benchmarks that of the synthetic problems. Empty where the
+    post-training rows were made before their manifest told it.
+    """
+    manifest = json.loads((Path(arguments.posttrain) / "manifest.json").read_text())
+    answers = manifest.get("most_frequent_answers", {})
+    if not answers:
+        return {}
     table = next(iter(runs.values())).predictions[stages_of(runs)[-1]]
-    return {
-        task: {"always_training_mode": constant_accuracy(group["gold"].tolist(), mode)}
-        for task, group in table.groupby("task", sort=False)
-    }
+    baselines = {}
+    for task, group in table.groupby("task", sort=False):
+        own = "synthetic" if benchmarks[task]["source"] == "synthetic" else "gsm8k"
+        answer = answers.get(own, next(iter(answers.values())))
+        baselines[task] = {"always_training_mode": constant_accuracy(group["gold"].tolist(), answer)}
+    return baselines
 
 
 def provenance(runs: Runs) -> list[dict[str, Any]]:

@@ -17,7 +17,6 @@ class CompareArguments:
     benchmarks: str = field(default="", metadata={"help": "What was evaluated, with its manifest."})
     posttrain: str = field(default="", metadata={"help": "The training rows, for the trivial baselines."})
     protocol: str = field(default="docs/protocol.md", metadata={"help": "The pre-registered analysis."})
-    minimum_seeds: int = field(default=3, metadata={"help": "Of the protocol; fewer make the report exploratory."})
     primary_task: str = field(default="gsm8k_cot", metadata={"help": "The outcome of the protocol's first hypothesis."})
     primary_stage: str = field(default="grpo", metadata={"help": "The checkpoint of the first hypothesis."})
     bootstrap_samples: int = field(default=10_000, metadata={"help": "Draws of each interval."})

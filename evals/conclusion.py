@@ -3,13 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison import Run, stages_of
 from mulfact.modeling.readiness_record import decision
 
-# What docs/protocol.md fixes; another setting of `compare` is a deviation.
-PROTOCOL = {"primary_task": "gsm8k_cot", "primary_stage": "grpo", "bootstrap_samples": 10_000, "confidence_level": 0.95}
-GATE = {"prompts": 64, "samples": 8, "threshold": 0.1}
 TOLERATED_COST = 0.01  # of GRPO's FLOPs: an arm that spends more than this above the reference is told apart
 
 Results = Mapping[str, Any]
@@ -31,9 +27,10 @@ def conclude(results: Results) -> dict[str, Any]:
         else:
             may_not.append(
                 f"That {entry['condition']} and {entry['reference']} are equal on {entry['task']}: a true difference "
-                f"below {points(entry['minimum_detectable_effect'])} would usually have gone unseen."
+                f"of {100 * entry['minimum_detectable_effect']:.1f} points would have been missed once in five times, "
+                "a smaller one more often."
             )
-    for conclude_part in (secondary, attribution, compute, reach):
+    for conclude_part in (secondary, attribution, other_arms, compute, reach):
         allowed, forbidden = conclude_part(results, primary)
         may += allowed
         may_not += forbidden
@@ -45,7 +42,7 @@ def secondary(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str
     sentences = []
     for condition in dict.fromkeys(entry["condition"] for entry in results["differences"]):
         found = [
-            f"{points(entry['difference'], sign=True)} on {entry['task']} ({interval(entry)})"
+            f"{points(entry['difference'])} points on {entry['task']} ({interval(entry)})"
             for entry in results["differences"]
             if (entry["condition"], entry["role"]) == (condition, "secondary") and decided(entry, results)
         ]
@@ -82,11 +79,33 @@ def attribution(results: Results, primary: list[dict[str, Any]]) -> tuple[list[s
     return may, may_not
 
 
+def other_arms(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return what the decided differences of the arms after the first treatment say of their reason.
+
+    The protocol compares the first treatment alone with the arms whose tokens stand for no fact.
+    """
+    controls = [entry["reference"] for entry in results["contrasts"] if entry["control"]]
+    found = [entry["condition"] for entry in primary[1:] if decided(entry, results)]
+    with_facts = " and ".join(arm for arm in found if arm not in controls)
+    without = " and ".join(arm for arm in found if arm in controls)
+    others = "an arm whose tokens stand for no fact" if controls else "the other arms"
+    may = [
+        f"Extra tokens alone can make a difference: those of {without} stand for no fact, and the score is not that of "
+        f"{results['reference']}."
+    ]
+    may_not = [
+        f"Why {with_facts} scored differently from {results['reference']}: only {primary[0]['condition']} was compared "
+        f"with {others}."
+    ]
+    return may if without else [], may_not if with_facts else []
+
+
 def compute(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """Return in what sense the arms had the same compute."""
+    budget = ", and the same budget in GRPO, as many rollouts of the same greatest length"
     may = [
-        "That the arms had the same compute: every matched field of their ledgers is equal, and their recipes differ "
-        "in the tokenizer only."
+        f"That the arms had the same compute in pretraining and SFT{budget if 'grpo' in results['stages'] else ''}: "
+        "every matched field of their ledgers is equal, and their recipes differ in the tokenizer only."
     ]
     spent = results["ledger"]["reported"].get("grpo", {}).get("flops_spent", {})
     means = {condition: sum(by_seed.values()) / len(by_seed) for condition, by_seed in spent.items()}
@@ -103,12 +122,16 @@ def compute(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str],
 def reach(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """Return what the experiment does not reach: other seeds, GSM8K itself, other models."""
     may_not = []
-    if results["exploratory"]:
-        seeds = len(results["seeds"])
+    seeds, minimum = len(results["seeds"]), results["protocol"]["minimum_seeds"]
+    if seeds < minimum:
         may_not.append(
             f"Anything about training in general: {seeds} seed{'s say' if seeds > 1 else ' says'} too little about "
-            f"how much results vary from seed to seed (the protocol asks for {results['protocol']['minimum_seeds']}). "
-            "This report is exploratory."
+            f"how much results vary from seed to seed (the protocol asks for {minimum}). This report is exploratory."
+        )
+    if not results["protocol"]["preregistered"]:
+        may_not.append(
+            "Anything as a test that was fixed beforehand: not every stage is known to have run under the protocol's "
+            "text as it is now. This report is exploratory."
         )
     synthetic = sorted(name for name, b in results["benchmarks"].items() if b["source"] == "synthetic")
     if synthetic:
@@ -137,7 +160,7 @@ def headline(primary: list[dict[str, Any]], results: Results) -> str:
         text = f"{describe(primary[0], results)}{verdicts[0]}."
     else:
         scores = [
-            f"{entry['condition']} {points(entry['difference'], sign=True)} ({interval(entry)}{verdict})"
+            f"{entry['condition']} {points(entry['difference'])} points ({interval(entry)}{verdict})"
             for entry, verdict in zip(primary, verdicts, strict=True)
         ]
         level = f"{results['confidence_level']:.0%} intervals"
@@ -149,7 +172,7 @@ def describe(entry: Mapping[str, Any], results: Results) -> str:
     """Return a difference in words, with its interval, items and seeds."""
     benchmark = results["benchmarks"][entry["task"]]
     return (
-        f"{entry['condition']} scored {points(entry['difference'], sign=True)} against {entry['reference']} on "
+        f"{entry['condition']} scored {points(entry['difference'])} points against {entry['reference']} on "
         f"{benchmark['description']}, after {name_of(entry['stage'])} "
         f"({results['confidence_level']:.0%} interval {interval(entry)}; {size(entry, results)})"
     )
@@ -162,15 +185,15 @@ def where(entry: Mapping[str, Any], results: Results) -> str:
 
 
 def size(entry: Mapping[str, Any], results: Results) -> str:
-    """Return the numbers of items and seeds in words."""
+    """Return the numbers of evaluated items and of seeds in words."""
     seeds = len(results["seeds"])
-    return f"{results['benchmarks'][entry['task']]['items']:,} items, {seeds} seed{'s' if seeds > 1 else ''}"
+    return f"{entry['items']:,} items, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def interval(entry: Mapping[str, Any]) -> str:
     """Return the interval of a difference, in points."""
-    low, high = (points(bound, sign=True, unit=False) for bound in entry["interval"])
-    return f"{low} to {high}"
+    low, high = entry["interval"]
+    return f"{points(low)} to {points(high)}"
 
 
 def decided(entry: Mapping[str, Any], results: Results) -> bool:
@@ -185,11 +208,12 @@ def excludes_zero(entry: Mapping[str, Any]) -> bool:
     return low > 0 or high < 0
 
 
-def points(value: float, sign: bool = False, unit: bool = True) -> str:
-    """Return an accuracy difference in percentage points."""
-    text = f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
-    text = "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
-    return text + (" points" if unit else "")
+def points(difference: float | None) -> str:
+    """Return a difference of shares in percentage points, with its sign: -0.012 as −1.2."""
+    if difference is None:
+        return "–"
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
 def fallback(runs: Mapping[Any, Run], stage: str) -> str | None:
@@ -212,37 +236,3 @@ def fallback(runs: Mapping[Any, Run], stage: str) -> str | None:
 def name_of(stage: str) -> str:
     """Return a stage as a sentence names it."""
     return {"pretrain": "pretraining"}.get(stage, stage.upper())
-
-
-def deviations(arguments: CompareArguments, runs: Mapping[Any, Run], benchmarks: Mapping[str, Any]) -> list[str]:
-    """Return how this experiment departs from the protocol, in sentences."""
-    found = []
-    if len(arguments.seeds) < arguments.minimum_seeds:
-        found.append(f"{len(arguments.seeds)} seed(s); the protocol asks for at least {arguments.minimum_seeds}.")
-    primary = benchmarks[arguments.primary_task]
-    if primary["source"] == "synthetic":
-        found.append(f"{arguments.primary_task} holds {primary['description']}; the primary outcome is GSM8K itself.")
-    for name, fixed in PROTOCOL.items():
-        value = getattr(arguments, name)
-        if value != fixed:
-            found.append(f"compare.{name} is {value}; the protocol fixes {fixed}.")
-    gate = next(iter(runs.values())).readiness
-    for name, fixed in GATE.items():
-        if gate[name] != fixed:
-            found.append(f"readiness.{name} is {gate[name]}; the protocol fixes {fixed}.")
-    early = [run.name for run in runs.values() if decision(run.readiness) == "forced"]
-    if early and "grpo" in stages_of(runs):
-        found.append(f"GRPO was forced where pass@k lay below readiness.threshold: {', '.join(early)}.")
-    records = {(run.name, stage): record for run in runs.values() for stage, record in run.provenance.items()}
-    dirty = sorted({name for (name, _), record in records.items() if record["git"]["dirty"]})
-    if dirty:
-        found.append(f"Uncommitted changes in the code that made {', '.join(dirty)}.")
-    for what, read in (
-        ("commit", lambda record: record["git"]["commit"]),
-        ("package versions", lambda record: sorted(record["packages"].items())),
-        ("hardware", lambda record: (record["hardware"]["processor"], record["hardware"]["gpus"])),
-    ):
-        for stage in dict.fromkeys(stage for _, stage in records):
-            if len({str(read(record)) for (_, name), record in records.items() if name == stage}) > 1:
-                found.append(f"Not all runs made {stage} with the same {what}; the provenance table says which.")
-    return found

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from rich.table import Table
 
-from mulfact.evals.conclusion import decided, name_of
+from mulfact.evals.conclusion import decided, name_of, points
 from mulfact.evals.figure_style import Results, labels
 from mulfact.evals.figures import draw_figures
 
@@ -197,14 +197,6 @@ def make_environment() -> Environment:
 def percent(share: float | None) -> str:
     """Return a share as a percentage without its sign: 0.1234 as 12.3."""
     return "–" if share is None else f"{100 * share:.1f}"
-
-
-def points(difference: float | None) -> str:
-    """Return a difference of shares in percentage points, with its sign: -0.012 as −1.2."""
-    if difference is None:
-        return "–"
-    text = f"{100 * difference:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
 
 
 def significant(value: float) -> str:

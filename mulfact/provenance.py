@@ -31,6 +31,7 @@ PACKAGES = (
     "lighteval", "liger-kernel", "deepspeed", "omegaconf", "numpy", "scipy", "statsmodels",
 )  # fmt: skip
 PROVENANCE = "provenance.json"
+PROTOCOL = Path(__file__).resolve().parents[1] / "docs" / "protocol.md"  # in a checkout
 
 
 @contextmanager
@@ -55,12 +56,17 @@ def stage_output(
 
 
 def write_provenance(folder: Path, recipe: Any, input_hashes: dict[str, str], started: float) -> None:
-    """Write provenance.json into `folder`: code, versions, hardware, recipe, inputs, and a hash of every file in it."""
+    """Write provenance.json into `folder`: code, versions, hardware, recipe, inputs, and a hash of every file in it.
+
+    The hash of the protocol tells `compare` whether the analysis was fixed before the stage ran; None where the package
+    does not lie in a checkout.
+    """
     recipe = dataclasses.asdict(recipe) if dataclasses.is_dataclass(recipe) and not isinstance(recipe, type) else recipe
     record = {
         "stage": folder.name.removesuffix(".partial"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "git": git_state(),
+        "protocol_sha256": hash_file(PROTOCOL) if PROTOCOL.is_file() else None,
         "python": platform.python_version(),
         "packages": package_versions(),
         "hardware": hardware(),

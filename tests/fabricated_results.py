@@ -29,7 +29,7 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         "readiness": readiness(conditions, seeds, gated),
         "confidence_level": 0.95,
         "bootstrap_samples": 10_000,
-        "protocol": {"sha256": "ab" * 32, "minimum_seeds": 3, "deviations": [],
+        "protocol": {"sha256": "ab" * 32, "preregistered": True, "minimum_seeds": 3, "deviations": [],
                      "fallback": "GRPO is not compared: its gate stopped runs." if gated else None},
         "exploratory": len(seeds) < 3,
         "conclusion": {

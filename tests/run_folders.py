@@ -46,9 +46,8 @@ def write_experiment(
         ]  # fmt: skip
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (shared_dir / "benchmarks" / f"{task}.jsonl").write_text(lines)
-    (shared_dir / "posttrain" / "grpo").mkdir(parents=True)
-    rows = "".join(json.dumps({"prompt": "p", "answer": str(n % 3)}) + "\n" for n in range(7))
-    (shared_dir / "posttrain" / "grpo" / "train.jsonl").write_text(rows)
+    modes = {"most_frequent_answers": {"gsm8k": "1", "synthetic": "0"}}
+    write_json_folder(shared_dir / "posttrain", "manifest.json", modes)
     for number, condition in enumerate(conditions):
         write_tokens(shared_dir / condition / "tokens")
         for seed in seeds:

@@ -2,27 +2,27 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from run_folders import STAGES, readiness, write_experiment
+from run_folders import STAGES, TASKS, readiness, write_experiment
 
 from mulfact.errors import UserError
 from mulfact.evals.compare import build_results, main
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
 from mulfact.evals.comparison import Run, check_comparable, load_runs
-from mulfact.provenance import write_json
+from mulfact.provenance import PROTOCOL, input_hash, write_json
 
 Runs = dict[tuple[str, int], Run]
 
 
 def arguments_for(shared_dir: Path, conditions: list[str], seeds: list[int]) -> CompareArguments:
-    protocol = shared_dir / "protocol.md"
-    protocol.write_text("the protocol")
     return CompareArguments(
         output_dir=str(shared_dir / "report"),
         shared_dir=str(shared_dir),
@@ -31,7 +31,7 @@ def arguments_for(shared_dir: Path, conditions: list[str], seeds: list[int]) -> 
         seeds=seeds,
         benchmarks=str(shared_dir / "benchmarks"),
         posttrain=str(shared_dir / "posttrain"),
-        protocol=str(protocol),
+        protocol=str(PROTOCOL),
         bootstrap_samples=500,
     )
 
@@ -68,12 +68,39 @@ def test_differences_are_paired_with_intervals_and_corrected_inside_a_family(exp
 def test_what_the_report_shows_is_read_from_the_runs(experiment: CompareArguments) -> None:
     results = build_results(experiment, load(experiment))
     assert results["unigram_bits_per_byte"] == {"plain": pytest.approx(4.0), "facts": pytest.approx(4.0)}
-    assert results["trivial_baselines"]["gsm8k_cot"]["always_training_mode"] == 0.0
     assert len(results["curves"]["pretrain"]) == len(results["curves"]["grpo"]) == 6
     assert results["curves"]["grpo"][0]["points"][2]["reward"] == pytest.approx(0.3)
     usage = results["usage"]["facts"]["grpo"]
     assert sum(map(sum, usage)) == 3 * 3 * 60
     assert {len(example["completions"]) for example in results["examples"]} == {2}
+
+
+@pytest.mark.parametrize(("source", "accuracy"), [("path/to/gsm8k", 1.0), ("synthetic", 0.0)])
+def test_the_trivial_baseline_is_that_of_the_benchmarks_own_training_set(
+    experiment: CompareArguments, source: str, accuracy: float
+) -> None:
+    path = Path(experiment.benchmarks) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for benchmark in manifest["benchmarks"].values():
+        benchmark["source"] = source
+    write_json(path, manifest)
+    evaluated_on_these_benchmarks(experiment)
+    baselines = build_results(experiment, load(experiment))["trivial_baselines"]
+    assert baselines.keys() == {*TASKS, "gsm8k_cot_facts", "gsm8k_direct_facts"}
+    assert all(of_task == {"always_training_mode": accuracy} for of_task in baselines.values())
+
+
+def evaluated_on_these_benchmarks(arguments: CompareArguments) -> None:
+    """Let the evaluations say that they used the benchmarks as they are now."""
+    edit_records(arguments, "*/*/eval", lambda record: record["inputs"].update(
+        dict.fromkeys(record["inputs"], input_hash(arguments.benchmarks))))  # fmt: skip
+
+
+def edit_records(arguments: CompareArguments, folders: str, edit: Callable[[dict[str, Any]], Any]) -> None:
+    for path in Path(arguments.shared_dir).glob(f"{folders}/provenance.json"):
+        record = json.loads(path.read_text())
+        edit(record)
+        write_json(path, record)
 
 
 def test_conclusions_follow_from_the_numbers(tmp_path: Path) -> None:
@@ -86,7 +113,7 @@ def test_conclusions_follow_from_the_numbers(tmp_path: Path) -> None:
         assert conclusion["headline"].startswith("Exploratory") == (len(seeds) == 1)
         assert ("no difference is shown" in conclusion["headline"]) == (gain == 0)
         assert ("facts scored +20.0 points" in may) == (gain > 0)
-        assert ("would usually have gone unseen" in may_not) == (gain == 0)
+        assert ("would have been missed once in five times" in may_not) == (gain == 0)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -186,6 +213,65 @@ def test_departures_from_the_protocol_are_told(experiment: CompareArguments) -> 
     assert "Not all runs made sft with the same commit" in found
     assert "Not all runs made sft with the same hardware" in found
     assert "compare.bootstrap_samples is 500; the protocol fixes 10000" in found
+    assert "compare.reference is plain; the protocol fixes baseline" in found
+
+
+def test_a_protocol_that_changed_since_the_runs_makes_them_exploratory(experiment: CompareArguments) -> None:
+    results = build_results(experiment, load(experiment))
+    assert results["protocol"]["preregistered"]
+    assert not results["exploratory"]
+    changed = Path(experiment.shared_dir) / "protocol.md"
+    changed.write_text(PROTOCOL.read_text() + "One more look.")
+    experiment.protocol = str(changed)
+    results = build_results(experiment, load(experiment))
+    assert results["exploratory"]
+    assert not results["protocol"]["preregistered"]
+    assert results["conclusion"]["headline"].startswith("Exploratory. ")
+    told = [line for line in results["protocol"]["deviations"] if "text" in line]
+    assert told == [
+        "The protocol's text has changed since these ran: pretrain, sft, grpo, readiness, eval of every run."
+    ]
+
+
+def test_stages_under_another_or_an_unknown_text_of_the_protocol_are_named(experiment: CompareArguments) -> None:
+    edit_records(experiment, "*/seed-1/eval", lambda record: record.update(protocol_sha256="0" * 64))
+    edit_records(experiment, "facts/seed-0/sft_final", lambda record: record.update(protocol_sha256="0" * 64))
+    edit_records(experiment, "*/*/pretrain_final", lambda record: record.pop("protocol_sha256"))
+    edit_records(experiment, "facts/seed-2/grpo_final", lambda record: record.update(protocol_sha256=None))
+    results = build_results(experiment, load(experiment))
+    assert results["exploratory"]
+    assert [line for line in results["protocol"]["deviations"] if "text" in line] == [
+        "The protocol's text has changed since these ran: eval of plain/seed-1, facts/seed-1; sft of facts/seed-0.",
+        "Under which text of the protocol these ran is not recorded: pretrain of every run; grpo of facts/seed-2.",
+    ]
+
+
+def test_an_evaluation_that_leaves_something_out_is_a_deviation(experiment: CompareArguments) -> None:
+    edit_records(experiment, "*/*/eval", lambda record: record["recipe"].update(max_samples=9, max_cut_prompts=0.02))
+    path = Path(experiment.benchmarks) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["benchmarks"]["table_9"]["items"] = 1243
+    manifest["benchmarks"]["gsm8k_cot"]["items"] = 1319
+    write_json(path, manifest)
+    evaluated_on_these_benchmarks(experiment)
+    results = build_results(experiment, load(experiment))
+    found = results["protocol"]["deviations"]
+    assert "eval.max_samples is 9; the protocol has every item evaluated." in found
+    assert any(line.startswith("eval.max_cut_prompts is 0.02: so many prompts of a task may be cut") for line in found)
+    assert "Not every item of the benchmarks was evaluated: 60 of 1,319 of gsm8k_cot, 60 of 1,243 of table_9." in found
+    assert "gsm8k_direct has 60 items; GSM8K's test set has 1,319." in found
+    assert not any(line.startswith("gsm8k_cot has") for line in found)
+    assert "60 items, 3 seeds" in results["conclusion"]["headline"]
+
+
+def test_a_whole_evaluation_of_synthetic_problems_leaves_nothing_out(experiment: CompareArguments) -> None:
+    path = Path(experiment.benchmarks) / "manifest.json"
+    path.write_text(path.read_text().replace("made up", "synthetic"))
+    evaluated_on_these_benchmarks(experiment)
+    found = " ".join(build_results(experiment, load(experiment))["protocol"]["deviations"])
+    assert "gsm8k_cot holds the gsm8k_cot items; the primary outcome is GSM8K itself." in found
+    for word in ("max_samples", "max_cut_prompts", "evaluated", "1,319"):
+        assert word not in found
 
 
 @pytest.mark.parametrize(

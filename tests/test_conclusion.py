@@ -45,7 +45,10 @@ def test_no_difference_is_never_called_equality() -> None:
     headline, may, may_not = texts(results_with())
     assert "no difference is shown" in headline
     assert "scored" not in may
-    assert "are equal on gsm8k_cot: a true difference below 5.7 points would usually have gone unseen" in may_not
+    assert (
+        "are equal on gsm8k_cot: a true difference of 5.7 points would have been missed once in five times, a smaller "
+        "one more often"
+    ) in may_not
 
 
 def test_an_interval_that_excludes_zero_is_not_enough_among_many_arms() -> None:
@@ -66,6 +69,25 @@ def test_fewer_seeds_than_the_protocol_asks_for_decide_nothing() -> None:
     assert headline.startswith("Exploratory. ")
     assert "For these runs alone: mulfact scored" in may
     assert "1 seed says too little" in may_not
+
+
+def test_runs_under_another_text_of_the_protocol_decide_nothing() -> None:
+    results = results_with(**FOUND)
+    results["exploratory"], results["protocol"]["preregistered"] = True, False
+    headline, may, may_not = texts(results)
+    assert headline.startswith("Exploratory. ")
+    assert "For these runs alone: mulfact scored" in may
+    assert "not every stage is known to have run under the protocol's text" in may_not
+    assert "too little about how much results vary" not in may_not
+
+
+def test_the_items_are_those_that_were_evaluated() -> None:
+    results = results_with(arms=("baseline", "mulfact", "placebo"), **FOUND)
+    for row in results["differences"]:
+        row["items"] = 9
+    headline, may, _ = texts(results)
+    assert "(9 items, 3 seeds)" in headline
+    assert "; 9 items, 3 seeds)" in may
 
 
 def test_without_a_control_the_reason_stays_open() -> None:
@@ -99,6 +121,45 @@ def test_a_control_that_is_better_takes_the_reason_away() -> None:
     assert "stand for: it is not shown against placebo" in may_not
 
 
+GRID = ("baseline", "mulfact", "mulfact_strict", "mulfact_20", "placebo")
+
+
+def grid_with(found: tuple[str, ...], arms: tuple[str, ...] = GRID) -> dict[str, Any]:
+    """Return results in which the arms in `found` differ from the reference."""
+    results = results_with(arms=arms)
+    for row in results["differences"]:
+        if row["primary"] and row["condition"] in found:
+            row.update(FOUND)
+    return results
+
+
+def test_why_a_variant_differs_stays_open() -> None:
+    _, may, may_not = texts(grid_with(("mulfact", "mulfact_strict", "mulfact_20")))
+    assert "mulfact_strict scored +3.0 points" in may
+    assert (
+        "Why mulfact_strict and mulfact_20 scored differently from baseline: only mulfact was compared with an arm "
+        "whose tokens stand for no fact."
+    ) in may_not
+    assert "Extra tokens alone" not in may
+
+
+def test_why_a_variant_differs_stays_open_without_a_control_and_without_the_treatment() -> None:
+    _, _, may_not = texts(grid_with(("mulfact_strict",), GRID[:3]))
+    assert (
+        "Why mulfact_strict scored differently from baseline: only mulfact was compared with the other arms." in may_not
+    )
+    assert "Why " not in texts(grid_with(("mulfact",)))[2]
+
+
+def test_a_placebo_that_differs_from_the_reference_is_explained() -> None:
+    _, may, may_not = texts(grid_with(("placebo",)))
+    assert (
+        "Extra tokens alone can make a difference: those of placebo stand for no fact, and the score is not that of "
+        "baseline."
+    ) in may
+    assert "Why " not in may_not
+
+
 def test_descriptive_outcomes_are_never_concluded() -> None:
     results = results_with()
     for row in results["differences"]:
@@ -121,7 +182,10 @@ def test_an_arm_that_spends_more_in_grpo_is_not_called_equal_in_cost() -> None:
     spent = {"baseline": {"0": 100.0, "1": 100.0}, "mulfact": {"0": 104.0, "1": 102.0}}
     results["ledger"]["reported"]["grpo"]["flops_spent"] = spent
     _, may, may_not = texts(results)
-    assert "same compute: every matched field" in may
+    assert (
+        "the same compute in pretraining and SFT, and the same budget in GRPO, as many rollouts of the same greatest "
+        "length: every matched field"
+    ) in may
     assert "its rollouts took +3.0% FLOPs" in may_not
     spent["mulfact"] = {"0": 90.0, "1": 100.5}
     assert "rollouts took" not in texts(results)[2]
@@ -133,6 +197,7 @@ def test_without_grpo_nothing_is_said_about_it() -> None:
     assert "on items, after SFT (95% interval" in headline
     assert "Anything about GRPO: its gate stopped at least one run" in may_not
     assert "GRPO" not in headline + may
+    assert "the same compute in pretraining and SFT: every matched field" in may
     assert "Anything about GRPO" not in texts(results_with())[2]
 
 

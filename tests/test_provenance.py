@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mulfact.errors import UserError
-from mulfact.provenance import gpu_names, input_hash, read_provenance, stage_output
+from mulfact.provenance import gpu_names, hash_file, input_hash, read_provenance, stage_output
 
 
 @dataclasses.dataclass
@@ -34,6 +34,24 @@ def test_a_finished_stage_has_its_files_and_their_provenance(tmp_path: Path) -> 
     assert record["inputs"] == {str(tmp_path / "corpus"): input_hash(tmp_path / "corpus")}
     assert {"torch", "transformers", "trl", "tokenizers"} <= record["packages"].keys()
     assert record["hardware"]["cores"] >= 1
+
+
+def test_the_protocol_is_recorded_as_it_was_when_the_stage_ran(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recorded() -> str | None:
+        write_stage(tmp_path / "corpus", "text")
+        return read_provenance(tmp_path / "corpus")["protocol_sha256"]
+
+    assert recorded() == hash_file(repository / "docs/protocol.md")
+    protocol = tmp_path / "protocol.md"
+    monkeypatch.setattr("mulfact.provenance.PROTOCOL", protocol)
+    assert recorded() is None
+    protocol.write_text("the analysis")
+    first, content = recorded(), input_hash(tmp_path / "corpus")
+    protocol.write_text("another analysis")
+    assert first != recorded() == hash_file(protocol)
+    assert input_hash(tmp_path / "corpus") == content  # what hangs on the stage does not run again
 
 
 def test_the_gpus_are_named_where_torch_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
