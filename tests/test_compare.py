@@ -330,6 +330,8 @@ def test_fewer_seeds_than_the_protocol_asks_for_make_the_report_exploratory(expe
     results = build_results(experiment, load(experiment))
     assert results["exploratory"]
     assert "2 seed(s); the protocol asks for at least 3." in results["protocol"]["deviations"]
+    assert results["protocol"]["minimum_seeds"] == 3
+    assert "minimum_seeds" not in asdict(experiment)  # it is the protocol's, no setting
     assert results["conclusion"]["headline"].startswith("Exploratory. ")
     assert "2 seeds say too little" in " ".join(results["conclusion"]["may_not_conclude"])
 

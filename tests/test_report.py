@@ -218,6 +218,15 @@ def test_an_exploratory_report_marks_no_difference() -> None:
     assert "Exploratory." in terminal(results)
 
 
+def test_a_report_whose_protocol_changed_does_not_blame_its_seeds(tmp_path: Path) -> None:
+    results = fabricate(ARMS[:2], [0, 1, 2])
+    results["exploratory"], results["protocol"]["preregistered"] = True, False
+    write_report(results, tmp_path)
+    text = (tmp_path / "results.md").read_text()
+    assert "\nExploratory: not every stage is known to have run under the protocol's text as it is now.\n" in text
+    assert "the protocol asks for" not in text
+
+
 def test_every_field_is_documented(repository: Path) -> None:
     documented = set(re.findall(r"`([a-z0-9_.]+)`", (repository / "docs/results_schema.md").read_text()))
     results = fabricate(ARMS[:3], [0, 1, 2])
