@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from mulfact.errors import UserError, command
+from mulfact.evals.arms import describe_arms
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
 from mulfact.evals.comparison import Run, check_comparable, load_runs, stages_of
 from mulfact.evals.conclusion import conclude, fallback
@@ -80,6 +81,7 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "scale": Path(arguments.shared_dir).name,
         "conditions": arguments.conditions,
+        "arms": describe_arms(runs),
         "reference": arguments.reference,
         "seeds": arguments.seeds,
         "stages": stages,

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from mulfact.tokenizers.card import KINDS
+
 TASKS = {
     "gsm8k_cot": ("gsm8k", 200), "gsm8k_direct": ("gsm8k", 200), "table_9": ("arithmetic", 243),
     "table_20": ("arithmetic", 400), "digits_2x1": ("arithmetic", 100), "mixed": ("arithmetic", 100),
@@ -23,6 +25,7 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         "schema_version": 1,
         "scale": "smoke",
         "conditions": conditions,
+        "arms": {arm: arm_of(arm, place) for place, arm in enumerate(conditions)},
         "reference": reference,
         "seeds": seeds,
         "stages": list(stages),
@@ -118,6 +121,18 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
                     changes = dict(zip(seeds, values - by_arm[reference], strict=True))
                     results["differences"].append(difference({**where, "reference": reference}, family, role, changes))
     return results
+
+
+def arm_of(condition: str, place: int) -> dict[str, Any]:
+    """Return an arm without tokens of its own in the first place, a placebo under that name, else one with facts."""
+    kind = "none" if not place else "placebo" if condition == "placebo" else "weak"
+    ends = {
+        "none": [],
+        "placebo": [("<PAIR_1>", "of the"), ("<PAIR_81>", "in a")],
+        "weak": [("<MUL_1_1>", "1*1"), ("<MUL_9_9>", "9*9")],
+    }
+    examples = [{"token": token, "text": text} for token, text in ends[kind]]
+    return {"mode": kind, "description": KINDS[kind], "added_tokens": 81 if place else 0, "examples": examples}
 
 
 def readiness(conditions: list[str], seeds: list[int], gated: bool) -> dict[str, Any]:

@@ -64,10 +64,11 @@ def write_run(run: Path, seed: int, items: int, accuracy: float, stopped: bool) 
         for a in range(1, 10)
         for b in range(1, 10)
     ]
+    arm = {"mode": "weak", "vocab_size": 384, "base_vocab_size": 301, "settings": {"surface_forms": ["asterisk"]}}
     for stage in stages:
         recipe = {"seed": seed, "output_dir": str(run / f"{stage}_final"), "max_steps": 20}
         with stage_output(run / f"{stage}_final", recipe) as folder:
-            write_json(folder / "facts.json", {"mode": "weak", "vocab_size": 384, "fact_tokens": facts})
+            write_json(folder / "facts.json", arm | {"fact_tokens": facts})
             if stage == "pretrain":
                 lines = [
                     {
