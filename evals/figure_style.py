@@ -55,6 +55,11 @@ def labels(rows: list[dict[str, Any]], field: str) -> list[str]:
     return list(dict.fromkeys(row[field] for row in rows))
 
 
+def task_label(results: Results, task: str) -> str:
+    """Return a task's name, with a mark where its problems are not those that the name makes one think of."""
+    return f"{task} (synthetic)" if results["benchmarks"][task]["source"] == "synthetic" else task
+
+
 def looks(results: Results) -> dict[str, Look]:
     """Return the look of each arm: the reference is black, the others follow in their order."""
     arms = [results["reference"], *[arm for arm in results["conditions"] if arm != results["reference"]]]

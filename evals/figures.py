@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mulfact.evals.figure_style import STYLE, Results, labels, looks, small_multiples
+from mulfact.evals.figure_style import STYLE, Results, labels, looks, small_multiples, task_label
 from mulfact.evals.item_figures import error_figure, heatmap_figure
 
 GRPO_MEASURES = {
@@ -25,7 +25,7 @@ GRPO_MEASURES = {
     "reward_gsm8k": "reward on GSM8K's problems",
     "reward_synthetic": "reward on synthetic problems",
     "solved_share": "prompts that some rollout solved",
-    "fact_tokens": "fact tokens per completion",
+    "fact_tokens": "added tokens per completion",
     "completion_length": "completion length (tokens)",
     "kl": "KL to the reference model",
     "entropy": "entropy (nats per token)",
@@ -33,7 +33,10 @@ GRPO_MEASURES = {
     "repetition": "repetition",
     "truncated_share": "rollouts cut off at the longest completion",
 }
+SHARES = ("solved_share", "zero_variance_share", "repetition", "truncated_share")
+LEAST_SHARE = 0.1  # an axis of shares reaches at least this high
 DPI = 160
+SEED_OFFSET = 0.05  # inches between an interval and the dots of its seeds
 
 
 def draw_figures(results: Results, folder: Path) -> dict[str, Path]:
@@ -63,7 +66,7 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
         *[(f"errors_{name}", lambda name=name: error_figure(results, name)) for name in families],
         ("grpo", lambda: grpo_figure(results)),
         ("generated_tokens", lambda: count_figure(results, "generated_tokens", "tokens per completion")),
-        ("fact_tokens", lambda: count_figure(results, "fact_tokens", "fact tokens per completion")),
+        ("fact_tokens", lambda: count_figure(results, "fact_tokens", "added tokens per completion")),
     ]
     for name, draw in drawers:
         figure = draw()
@@ -77,7 +80,10 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
 def pretrain_figure(results: Results) -> Figure | None:
     """Draw validation bits per byte by tokens and by raw bytes, on all text and on text without facts."""
     curves = results["curves"].get("pretrain", [])
-    measures = {"bits_per_byte": "all validation text", "bits_per_byte_fact_free": "validation text without facts"}
+    measures = {
+        "bits_per_byte": "all validation text",
+        "bits_per_byte_fact_free": "validation text without a fact of 1–9",
+    }
     present = [name for name in measures if has_values(curves, name)]
     if not present:
         return None
@@ -92,7 +98,7 @@ def pretrain_figure(results: Results) -> Figure | None:
 
 
 def grpo_figure(results: Results) -> Figure | None:
-    """Draw reward, fact tokens, completion length and the health of the training over GRPO steps, smoothed."""
+    """Draw reward, added tokens, completion length and the health of the training over GRPO steps, smoothed."""
     curves = results["curves"].get("grpo", [])
     present = [name for name in GRPO_MEASURES if has_values(curves, name)]
     if not {"reward_gsm8k", "reward_synthetic"} <= {*present}:  # the reward on the only source is the reward
@@ -103,6 +109,8 @@ def grpo_figure(results: Results) -> Figure | None:
     panels = grid.ravel()
     for axes, measure in zip(panels, present, strict=False):
         draw_curves(axes, results, curves, "step", measure, smooth=True)
+        if measure in SHARES:
+            axes.set_ylim(0, max(LEAST_SHARE, axes.get_ylim()[1]))
         axes.set_title(GRPO_MEASURES[measure])
         axes.set_xlabel("GRPO step")
     for axes in panels[len(present) :]:
@@ -136,7 +144,7 @@ def draw_curves(
         marker = look.marker if len(mean) <= 12 else None
         axes.plot(
             mean[:, 1], values, color=look.colour, linestyle=look.line, linewidth=1.6, marker=marker, markersize=4,
-            zorder=3,
+            zorder=3, clip_on=False,  # a share of 0 lies on the axis
         )  # fmt: skip
     axes.grid(axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -185,7 +193,7 @@ def forest_figure(results: Results, family: str) -> Figure | None:
     arms = [arm for arm in results["conditions"] if arm != results["reference"]]
     label = f"difference to {results['reference']} (points)"
     figure = dot_plot(results, rows, arms, "difference", label, scale=100)
-    primary = {row["task"] for row in rows if row["primary"]}
+    primary = {two_lines(results, row["task"]) for row in rows if row["primary"]}
     for axes in figure.axes:
         axes.axvline(0, color="#444444", linewidth=0.9, zorder=0)
     reach = max(abs(limit) for limit in figure.axes[0].get_xlim())
@@ -213,6 +221,7 @@ def dot_plot(
     tasks, stages, look = labels(rows, "task"), labels(rows, "stage"), looks(results)
     band = 0.16 * len(arms) + 0.22
     figure, grid = small_multiples(results, 1, len(stages), band * len(tasks) + 0.75, arms=arms, share=True)
+    below = SEED_OFFSET / band  # in bands: the dots stay nearer to their own interval than to the next arm's
     offsets = dict(zip(arms, np.linspace(-0.3, 0.3, len(arms)) if len(arms) > 1 else [0.0], strict=True))
     for axes, stage in zip(grid[0], stages, strict=True):
         for place in range(len(tasks)):
@@ -226,7 +235,7 @@ def dot_plot(
                 axes.plot(scale * np.array(row["interval"]), [height, height], color=one.colour, linewidth=1.3)
                 seeds = list(row["seeds"].values())
                 if len(seeds) > 1:
-                    places = np.full(len(seeds), height + 0.09)
+                    places = np.full(len(seeds), height + below)
                     axes.plot(scale * np.array(seeds), places, ".", color=one.colour, alpha=0.6, markersize=3.5)
             axes.plot(scale * row[field], height, one.marker, color=one.colour, markersize=4.5, markeredgewidth=0)
         axes.set_title(stage)
@@ -235,5 +244,10 @@ def dot_plot(
         axes.set_ylim(len(tasks) - 0.5, -0.5)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.tick_params(axis="y", length=0)
-    grid[0][0].set_yticks(range(len(tasks)), tasks)
+    grid[0][0].set_yticks(range(len(tasks)), [two_lines(results, task) for task in tasks])
     return figure
+
+
+def two_lines(results: Results, task: str) -> str:
+    """Return a task's label with its mark, if any, on a second line."""
+    return task_label(results, task).replace(" (", "\n(")

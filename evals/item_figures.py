@@ -9,7 +9,7 @@ from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mulfact.evals.figure_style import WIDTH, Results, labels
+from mulfact.evals.figure_style import WIDTH, Results, labels, task_label
 
 ERROR_CLASSES = {
     "arithmetic": ("#0072B2", ""),
@@ -78,7 +78,8 @@ def error_figure(results: Results, family: str) -> Figure | None:
     if not rows:
         return None
     stages, arms = labels(rows, "stage"), [arm for arm in results["conditions"] if arm in labels(rows, "condition")]
-    places = {pair: index for index, pair in enumerate((task, arm) for task in tasks for arm in arms)}
+    lines = [(task, arm) for task in tasks for arm in ("", *arms)]  # the task's name has a line of its own
+    places = {pair: index for index, pair in enumerate(lines)}
     height = 0.2 * len(places) + 0.9
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     panels = figure.subplots(1, len(stages), squeeze=False, sharey=True)[0]
@@ -92,7 +93,7 @@ def error_figure(results: Results, family: str) -> Figure | None:
                 place = places[row["task"], row["condition"]]
                 axes.barh(place, width, 0.78, left, color=colour, hatch=hatch, linewidth=0)
                 left += width
-        for edge in range(len(arms), len(places), len(arms)):
+        for edge in range(len(arms) + 1, len(places), len(arms) + 1):
             axes.axhline(edge - 0.5, color="#CCCCCC", linewidth=0.6)
         axes.set_title(stage)
         axes.set_xlabel("wrong items (% of all)")
@@ -103,7 +104,9 @@ def error_figure(results: Results, family: str) -> Figure | None:
         axes.set_ylim(len(places) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
-    panels[0].set_yticks(list(places.values()), [f"{task}  ·  {arm}" for task, arm in places])
+    panels[0].set_yticks(range(len(lines)), [arm or task_label(results, task) for task, arm in lines])
+    for label in panels[0].get_yticklabels()[:: len(arms) + 1]:
+        label.set_fontweight("bold")
     handles = [Patch(facecolor=colour, hatch=hatch, label=name) for name, (colour, hatch) in ERROR_CLASSES.items()]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
     return figure

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 from rich.table import Table
 
 from mulfact.evals.conclusion import decided, name_of, points
-from mulfact.evals.figure_style import Results, labels
+from mulfact.evals.figure_style import Results, labels, task_label
 from mulfact.evals.figures import draw_figures
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -32,6 +33,8 @@ def write_report(results: Results, folder: Path) -> None:
     figures = draw_figures(results, folder / "figures")
     context = {
         "results": results,
+        "sample": sample(results),
+        "tasks": {task: task_label(results, task) for task in results["benchmarks"]},
         "summary": summary(results),
         "figures": {name: embed(path) for name, path in figures.items()},
         "families": labels(results["accuracy"], "family"),
@@ -83,6 +86,11 @@ def summary_cell(cell: dict[str, Any] | None, results: Results) -> str:
 # ---------------------------------------------------------------- numbers prepared for the templates
 
 
+def sample(results: Results) -> dict[str, str] | None:
+    """Return an added token, with its text, of the first arm that has one."""
+    return next((arm["examples"][-1] for arm in results["arms"].values() if arm["examples"]), None)
+
+
 def summary(results: Results) -> dict[str, list[dict[str, Any]]]:
     """Return for each stage a row for each task, with the accuracy and the difference of each arm."""
     differences = {(row["stage"], row["task"], row["condition"]): row for row in results["differences"]}
@@ -123,7 +131,7 @@ def mean(values: list[float | None]) -> float | None:
 
 
 def mark_example(example: dict[str, Any]) -> dict[str, Any]:
-    """Return the example with each completion's text in segments, (text, whether it was one fact token)."""
+    """Return the example with each completion's text in segments, (text, whether it was one added token)."""
     completions = {
         arm: {**completion, "segments": mark_facts(completion["text"], completion["facts"])}
         for arm, completion in example["completions"].items()
@@ -132,7 +140,7 @@ def mark_example(example: dict[str, Any]) -> dict[str, Any]:
 
 
 def mark_facts(text: str, facts: list[str]) -> list[tuple[str, bool]]:
-    """Return `text` in segments, (text, whether it is the rendering of a generated fact token).
+    """Return `text` in segments, (text, whether it is the rendering of a generated added token).
 
     `facts` are renderings in the order of generation. The same characters may also have been spelled out, so the match
     is a guess where a text holds both; a match that is not part of a longer number is preferred.
@@ -188,10 +196,15 @@ def make_environment() -> Environment:
     )
     filters = (
         percent, points, significant, signed, interval_percent, interval_points, p_value, number, describe, relative,
-        duration, mean, name_of,
+        duration, mean, name_of, breakable,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
     return environment
+
+
+def breakable(name: str) -> Markup:
+    """Return a name with places where a line may break, behind each underscore."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def percent(share: float | None) -> str:
@@ -240,6 +253,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def describe(value: Any) -> str:
     """Return any value of a ledger or provenance as a line of text."""
+    if isinstance(value, dict | list | tuple) and not value:
+        return "none"
     if isinstance(value, dict):
         return ", ".join(f"{key} {describe(below)}" for key, below in value.items())
     if isinstance(value, list | tuple):

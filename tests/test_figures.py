@@ -8,7 +8,17 @@ import pytest
 from fabricated_results import fabricate
 
 from mulfact.evals.figure_style import looks
-from mulfact.evals.figures import curve_table, draw_figures, figures, forest_figure, moving_mean
+from mulfact.evals.figures import (
+    GRPO_MEASURES,
+    SHARES,
+    accuracy_figure,
+    curve_table,
+    draw_figures,
+    figures,
+    forest_figure,
+    grpo_figure,
+    moving_mean,
+)
 from mulfact.evals.item_figures import error_figure
 
 NAMES = [
@@ -69,6 +79,47 @@ def test_the_forest_is_centred_on_zero_and_holds_each_difference() -> None:
     assert axes.get_xlim()[0] == pytest.approx(-axes.get_xlim()[1])
     drawn = [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
     assert sorted(drawn) == pytest.approx(sorted(100 * row["difference"] for row in rows))
+
+
+@pytest.mark.parametrize("arms", [1, 2, 5, 7])
+def test_the_dots_of_an_arms_seeds_are_nearer_to_its_interval_than_to_any_other(arms: int) -> None:
+    results = fabricate([f"arm {number}" for number in range(max(arms, 2))], [0, 1, 2])
+    figure = (forest_figure if arms == 1 else accuracy_figure)(results, "gsm8k")
+    assert figure is not None
+    lines = figure.axes[0].lines
+    dots = [line for line in lines if line.get_marker() == "."]
+    level = [line for line in lines if line not in dots and len({*line.get_ydata()}) == 1]
+    intervals = {line.get_ydata()[0]: line.get_color() for line in level}
+    assert len(dots) == 2 * arms  # the family has two tasks
+    for line in dots:
+        nearest = min(intervals, key=lambda height: abs(height - line.get_ydata()[0]))
+        assert intervals[nearest] == line.get_color()
+        assert nearest < line.get_ydata()[0]
+
+
+def test_shares_are_drawn_from_zero_and_not_on_the_scale_of_nothing() -> None:
+    results = fabricate(["baseline", "mulfact"], [0])
+    for curve in results["curves"]["grpo"]:
+        for point in curve["points"]:
+            point["truncated_share"] = 0.0
+    figure = grpo_figure(results)
+    assert figure is not None
+    limits = {axes.get_title(): axes.get_ylim() for axes in figure.axes}
+    assert limits[GRPO_MEASURES["truncated_share"]] == (0, 0.1)
+    assert limits[GRPO_MEASURES["solved_share"]][1] >= 0.8
+    assert {limits[GRPO_MEASURES[name]][0] for name in SHARES} == {0}
+
+
+def test_synthetic_problems_are_marked_in_the_figures_too() -> None:
+    results = fabricate(["baseline", "mulfact"], [0])
+    results["benchmarks"]["gsm8k_cot"]["source"] = "synthetic"
+    forest, errors = forest_figure(results, "gsm8k"), error_figure(results, "gsm8k")
+    assert forest is not None
+    assert errors is not None
+    named = {label.get_text(): label.get_fontweight() for label in forest.axes[0].get_yticklabels()}
+    assert named == {"gsm8k_cot\n(synthetic)": "bold", "gsm8k_direct": "normal"}
+    lines = [label.get_text() for label in errors.axes[0].get_yticklabels()]
+    assert lines == ["gsm8k_cot (synthetic)", "baseline", "mulfact", "gsm8k_direct", "baseline", "mulfact"]
 
 
 def test_error_bars_have_the_width_of_the_shares() -> None:

@@ -16,7 +16,7 @@ from mulfact.evals import report
 from mulfact.evals.report import mark_facts, summary_table, write_report
 
 ARMS = ["baseline", "mulfact", "mulfact_strict", "placebo", "fifth_arm"]
-VOID = {"meta", "img", "br", "link", "hr"}
+VOID = {"meta", "img", "br", "wbr", "link", "hr"}
 
 
 class Page(HTMLParser):
@@ -25,6 +25,8 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.open: list[str] = []
+        self.classes: list[str] = []  # of the open elements
+        self.wide: list[str] = []  # the class of what holds each table and image
         self.references: list[str] = []
         self.anchors: set[str] = set()
         self.tags: list[str] = []
@@ -33,8 +35,11 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        if tag in ("table", "img"):
+            self.wide.append(self.classes[-1])
         if tag not in VOID:
             self.open.append(tag)
+            self.classes.append(dict(attributes).get("class") or "")
         for name, value in attributes:
             if name in ("src", "href"):
                 self.references.append(value or "")
@@ -43,6 +48,7 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.classes.pop()
 
 
 Written = tuple[Path, dict[str, Any], str]
@@ -79,6 +85,28 @@ def test_the_page_stands_alone_and_is_well_formed(write: Write, arms: int, seeds
     assert not re.search(r"url\(|@import|<script|https?://", html)
 
 
+def test_writing_twice_gives_the_same_page(write: Write, tmp_path: Path) -> None:
+    folder, results, html = write(2, 1)
+    write_report(results, tmp_path)
+    assert (tmp_path / "report.html").read_text() == html
+    assert (tmp_path / "results.md").read_bytes() == (folder / "results.md").read_bytes()
+
+
+def test_what_is_wider_than_a_phone_scrolls_by_itself(write: Write) -> None:
+    page = Page(write(5, 10)[2])
+    assert page.tags.count("table") > 10
+    assert set(page.wide) == {"scroll"}
+    assert "<th>gsm8k_<wbr>cot</th>" in write(5, 10)[2]  # a long name breaks, so that the numbers keep their place
+
+
+def test_print_shows_what_the_screen_folds(two_by_one: Written) -> None:
+    css = two_by_one[2].partition("<style>")[2].partition("</style>")[0]
+    printed = css.partition("@media print")[2]
+    assert "details::details-content { content-visibility: visible; }" in printed
+    hidden = re.findall(r"([^{}]*)\{[^{}]*display: none", printed)
+    assert [selector.strip() for selector in hidden] == ["nav"]
+
+
 def test_every_figure_is_in_the_page_and_in_the_folder(two_by_one: Written) -> None:
     folder, _, html = two_by_one
     assert Page(html).tags.count("img") == len(list((folder / "figures").glob("*.png"))) > 10
@@ -91,6 +119,79 @@ def test_the_conclusion_comes_first_and_is_escaped(two_by_one: Written) -> None:
     assert html.index("<h1>") < html.index("<table>")
 
 
+def test_a_newcomer_reads_the_question_and_what_each_arm_is(write: Write) -> None:
+    folder, _, html = write(4, 3)
+    assert html.index("texts such as <code>9*9</code> are single tokens") < html.index("<h1>")
+    arms = html.partition('<ul class="arms">')[2].partition("</ul>")[0]
+    assert "<li><b>baseline</b> adds no tokens: it is the base vocabulary with the special tokens.</li>" in arms
+    assert "It adds 81 tokens, from <code>&lt;PAIR_1&gt;</code> for <code>of the</code> to" in arms
+    assert arms.count("<li>") == 4
+    lines = (folder / "results.md").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("- **mulfact** has a token for the operands")]
+    assert line.endswith("It adds 81 tokens, from `<MUL_1_1>` for `1*1` to `<MUL_9_9>` for `9*9`.")
+
+
+def test_an_arm_of_ones_own_is_described_by_its_tokens(tmp_path: Path) -> None:
+    results = fabricate(["plain", "fractions"], [0])
+    half = {"token": "one half", "text": "one half"}
+    results["arms"]["fractions"] = {
+        "mode": "custom", "description": "has tokens for <words>", "added_tokens": 1, "examples": [half],
+    }  # fmt: skip
+    write_report(results, tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "texts such as <code>one half</code> are" in html
+    described = "has tokens for &lt;words&gt;. It adds 1 token, <code>one half</code>.</li>"
+    assert f"<li><b>fractions</b> {described}" in html
+
+
+def test_synthetic_problems_are_marked_wherever_their_task_is_named(write: Write, tmp_path: Path) -> None:
+    assert "(synthetic)" not in write(2, 1)[2]
+    results = fabricate(ARMS[:2], [0])
+    results["benchmarks"]["gsm8k_cot"]["source"] = "synthetic"
+    write_report(results, tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    named = re.findall(r"<t[hd]>gsm8k_<wbr>cot</t[hd]>", html)
+    marked = re.findall(r"<t[hd]>gsm8k_<wbr>cot \(synthetic\)</t[hd]>", html)
+    assert (len(named), len(marked) > 10) == (0, True)
+    assert "| grpo | **gsm8k_cot (synthetic)** |" in (tmp_path / "results.md").read_text()
+
+
+def table_under(html: str, summary: str) -> str:
+    return html.partition(f"<summary>{summary}</summary>")[2].partition("</table>")[0]
+
+
+def test_secondary_outcomes_are_those_of_the_last_stage_and_the_others_stand_apart(write: Write) -> None:
+    _, results, html = write(4, 3)
+    secondary = table_under(html, "Secondary outcomes: all differences")
+    described = table_under(html, "Earlier stages, described and not decided: all differences")
+    tasks, treatments = len(results["benchmarks"]), len(results["conditions"]) - 1
+    stages = [[table.count(f"<tr><th>{stage}</th>") for stage in results["stages"]] for table in (secondary, described)]
+    assert stages == [[0, 0, (tasks - 1) * treatments], [tasks * treatments, tasks * treatments, 0]]
+    assert ("p (Holm)" in secondary, "p (Holm)" in described) == (True, False)
+    assert "<tr><th>grpo</th>" not in table_under(html, "Earlier stages, described and not decided: all McNemar tables")
+
+
+def test_an_exploratory_report_corrects_no_p_value(two_by_one: Written) -> None:
+    html = two_by_one[2]
+    assert "p (Holm)" not in html
+    assert "With fewer than 3 seeds nothing is decided" in html
+
+
+def test_tokens_that_may_stand_for_no_fact_are_called_added(two_by_one: Written) -> None:
+    html = two_by_one[2]
+    assert "✗ wrong, reasoning · 2 added tokens" in html
+    assert "Added tokens are <mark>marked</mark>" in html
+    assert "arms that add these facts alone read them as an arm" in " ".join(html.split())
+    assert "alike in every arm" not in html
+
+
+def test_a_commit_stays_on_its_line_and_a_machine_without_gpus_says_so(two_by_one: Written) -> None:
+    html = two_by_one[2]
+    assert '<code class="commit">0123456789</code>' in html
+    assert ".commit { white-space: nowrap; }" in html
+    assert "gpus none" in html
+
+
 @pytest.mark.parametrize(
     "part",
     [
@@ -98,8 +199,8 @@ def test_the_conclusion_comes_first_and_is_escaped(two_by_one: Written) -> None:
         "unigram entropy", "All accuracies", "Trivial baselines", "Paired differences to baseline",
         "item by item (McNemar)", "all McNemar tables", "Accuracy on each fact", "How often each fact was generated",
         "right fact", "Why answers were wrong", "Examples of each class", "The log of GRPO", "Generation lengths",
-        "Mean number of fact tokens", "Other measures", "Completions side by side", "Deviations of this experiment",
-        "Runs: commit, time, hardware", "Packages (",
+        "Mean number of tokens per completion that the arm adds", "Other measures", "Completions side by side",
+        "Deviations of this experiment", "Runs: commit, time, hardware", "Packages (",
     ],
 )  # fmt: skip
 def test_every_part_is_there(two_by_one: Written, part: str) -> None:
@@ -129,7 +230,7 @@ def test_the_primary_outcome_is_shown_with_its_numbers(two_by_one: Written) -> N
     (entry,) = [row for row in results["differences"] if row["primary"]]
     difference = report.points(entry["difference"])
     interval = report.interval_points(entry["interval"])
-    assert f"{difference} [{interval}]" in html[html.index('<tr class="primary">') :]
+    assert f'{difference} <span class="interval">[{interval}]</span>' in html[html.index('<tr class="primary">') :]
     row = next(line for line in (folder / "results.md").read_text().splitlines() if "**gsm8k_cot**" in line)
     assert row.startswith("| grpo | **gsm8k_cot** | 200 | **")
     assert f"({difference} [{interval}])**" in row
@@ -270,6 +371,7 @@ def test_facts_are_marked_where_they_were_generated(
         (report.number, 12345.6, "12,346"), (report.number, None, "–"), (report.number, 0, "0"),
         (report.signed, -0.0123, "−0.0123"), (report.duration, 91, "91 s"), (report.duration, 600, "10 min"),
         (report.duration, 9000, "2.5 h"), (report.describe, {"name": "adamw", "fused": True}, "name adamw, fused yes"),
+        (report.describe, {"gpus": []}, "gpus none"),
     ],
 )  # fmt: skip
 def test_numbers_as_text(function: Any, value: Any, text: str) -> None:

@@ -7,7 +7,8 @@ KINDS = {
     "none": "adds no tokens: it is the base vocabulary with the special tokens",
     "weak": "has a token for the operands of each product; the product itself stays in digits",
     "strict": "has a token for each whole true equation",
-    "placebo": "has tokens for pairs of common words, as many and about as frequent as the facts of the weak arm",
+    "placebo": "has tokens for pairs of common words, as many and about as frequent as tokens for the "
+    "operands of each product would be",
     "custom": "has tokens for words of the user's choice",
 }
 
