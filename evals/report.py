@@ -202,11 +202,6 @@ def make_environment() -> Environment:
     return environment
 
 
-def breakable(name: str) -> Markup:
-    """Return a name with places where a line may break, behind each underscore."""
-    return escape(name).replace("_", Markup("_<wbr>"))
-
-
 def percent(share: float | None) -> str:
     """Return a share as a percentage without its sign: 0.1234 as 12.3."""
     return "–" if share is None else f"{100 * share:.1f}"
@@ -280,3 +275,8 @@ def duration(seconds: float | None) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def breakable(name: str) -> Markup:
+    """Return a name with places where a line may break, behind each underscore."""
+    return escape(name).replace("_", Markup("_<wbr>"))
