@@ -18,6 +18,7 @@ from safetensors.torch import load_model
 from transformers import GPT2LMHeadModel
 
 from mulfact.errors import UserError
+from mulfact.modeling.set_aside import aside_message, aside_name
 from mulfact.provenance import write_json
 
 STATE = "state.json"
@@ -133,17 +134,12 @@ class Checkpoints:
                 shutil.rmtree(path)
 
     def _set_aside(self, differing: list[str]) -> None:
-        number = 1
-        while (aside := self.folder.with_name(f"{self.folder.name}.set-aside-{number}")).exists():
-            number += 1
+        aside = aside_name(self.folder)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.folder.rename(aside)
         self.accelerator.wait_for_everyone()
-        self.accelerator.print(
-            f"{self.folder} holds checkpoints of another run ({', '.join(differing)} differ): starting anew; the old "
-            f"ones are now {aside}, remove them when you do not need them"
-        )
+        self.accelerator.print(aside_message(self.folder, aside, differing))
 
 
 def read_state(path: Path) -> tuple[dict[str, Any], str | None]:
