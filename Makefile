@@ -149,17 +149,22 @@ $(EVERY_ARM:=/tokens/provenance.json): $(R)/%/tokens/provenance.json: $(R)/%/rec
 	python data_builders/shards.py --config $<
 
 # Below, % is <condition>/seed-<n>, and $(*D) the condition.
-WATCHED = python modeling/peak_memory.py --record $(R)/$*
 
 $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.json: \
 		$(R)/%/recipes/pretrain.yaml $(R)/$$(*D)/tokens/provenance.json
 	accelerate launch --quiet --config_file $(PRETRAIN_ACCELERATE) $(LAUNCH) modeling/pretrain.py --config $<
 
+# SFT or GRPO, $(1), by TRL's own command, which is left out when a kill came after its last step; $(2) goes to prepare.
+define TRL
+resume="$$(python modeling/posttrain.py prepare --config $< $(2))" && \
+{ test "$$resume" = finished || python modeling/supervise.py --folder $(R)/$*/$(1)_training -- \
+trl $(1) --config $< --accelerate_config $(ACCELERATE) --quiet $$resume; } && \
+python modeling/posttrain.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(R)/$*/$(1)_final
+endef
+
 $(EVERY_RUN:=/sft_final/provenance.json): $(R)/%/sft_final/provenance.json: \
 		$(R)/%/recipes/sft.yaml $(R)/%/pretrain_final/provenance.json $(R)/posttrain/provenance.json
-	resume="$$(python modeling/posttrain.py prepare --config $<)" && \
-	$(WATCHED)/sft_training/peak_memory.json -- trl sft --config $< --accelerate_config $(ACCELERATE) --quiet $$resume
-	python modeling/posttrain.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(@D)
+	$(call TRL,sft)
 
 $(EVERY_RUN:=/readiness/provenance.json): $(R)/%/readiness/provenance.json: \
 		$(R)/%/recipes/readiness.yaml $(R)/%/sft_final/provenance.json $(R)/posttrain/provenance.json
@@ -169,9 +174,7 @@ $(EVERY_RUN:=/readiness/provenance.json): $(R)/%/readiness/provenance.json: \
 # needs the gate's record and one of the two files; after a change before the gate, one may give way to the other.
 define GRPO
 python modeling/gate.py --run_dir $(R)/$*
-test -e $(R)/$*/grpo_stopped.json || { resume="$$(python modeling/posttrain.py prepare --config $< --readiness $(R)/$*/readiness)" && \
-$(WATCHED)/grpo_training/peak_memory.json -- trl grpo --config $< --accelerate_config $(ACCELERATE) --quiet $$resume && \
-python modeling/posttrain.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(R)/$*/grpo_final; }
+test -e $(R)/$*/grpo_stopped.json || { $(call TRL,grpo,--readiness $(R)/$*/readiness); }
 endef
 TRAINED = $(foreach run,$(1),$(run)/readiness/provenance.json \
 	$(or $(wildcard $(run)/grpo_stopped.json),$(run)/grpo_final/provenance.json))

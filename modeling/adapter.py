@@ -25,17 +25,17 @@ def check_dropout(recipe: dict[str, Any]) -> None:
         )
 
 
-def has_adapter(training_dir: Path) -> bool:
-    return (training_dir / ADAPTER_FILES[0]).is_file()
+def has_adapter(checkpoint: Path) -> bool:
+    return (checkpoint / ADAPTER_FILES[0]).is_file()
 
 
-def merge_adapter(base: Path, training_dir: Path, folder: Path) -> None:
-    """Write `base` with the adapter of `training_dir` merged into it to `folder`, and a copy of the adapter."""
+def merge_adapter(base: Path, checkpoint: Path, folder: Path) -> None:
+    """Write `base` with the adapter of `checkpoint` merged into it to `folder`, and a copy of the adapter."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(base, use_safetensors=True)
-    PeftModel.from_pretrained(model, str(training_dir)).merge_and_unload().save_pretrained(folder)
+    PeftModel.from_pretrained(model, str(checkpoint)).merge_and_unload().save_pretrained(folder)
     (folder / ADAPTER).mkdir()
     for name in ADAPTER_FILES:
-        shutil.copy2(training_dir / name, folder / ADAPTER / name)
+        shutil.copy2(checkpoint / name, folder / ADAPTER / name)

@@ -36,12 +36,17 @@ PROTOCOL = Path(__file__).resolve().parents[1] / "docs" / "protocol.md"  # in a 
 
 @contextmanager
 def stage_output(
-    output_dir: str | Path, recipe: Any, inputs: Iterable[str | Path] = (), started: float | None = None
+    output_dir: str | Path,
+    recipe: Any,
+    inputs: Iterable[str | Path] = (),
+    started: float | None = None,
+    seconds: float | None = None,
 ) -> Iterator[Path]:
     """Yield an empty folder that becomes `output_dir`, with its provenance, when the block ends without an exception.
 
     `recipe` is the stage's dataclass or mapping; `inputs` are files or the folders of earlier stages; `started` is the
-    Unix time at which the stage's work began, if it was before this call.
+    Unix time at which the stage's work began, if it was before this call, and `seconds` what the work took, if that is
+    not the time since then.
     Raises UserError when an input is missing or cut short.
     """
     final = Path(output_dir)
@@ -51,11 +56,13 @@ def stage_output(
     partial.mkdir(parents=True)
     started = started or time.time()
     yield partial
-    write_provenance(partial, recipe, input_hashes, started)
+    write_provenance(partial, recipe, input_hashes, started, seconds)
     publish(partial, final)
 
 
-def write_provenance(folder: Path, recipe: Any, input_hashes: dict[str, str], started: float) -> None:
+def write_provenance(
+    folder: Path, recipe: Any, input_hashes: dict[str, str], started: float, seconds: float | None = None
+) -> None:
     """Write provenance.json into `folder`: code, versions, hardware, recipe, inputs, and a hash of every file in it.
 
     The hash of the protocol tells `compare` whether the analysis was fixed before the stage ran; None where the package
@@ -80,7 +87,7 @@ def write_provenance(folder: Path, recipe: Any, input_hashes: dict[str, str], st
             if path.is_file() and path.name != PROVENANCE
         },
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.time() - started, 3),
+        "seconds": round(time.time() - started if seconds is None else seconds, 3),
     }
     write_json(folder / PROVENANCE, record)
 

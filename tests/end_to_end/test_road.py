@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mulfact.modeling.training_lock import training_lock
 from mulfact.provenance import read_provenance
 
 pytestmark = pytest.mark.xdist_group("road")
@@ -154,21 +155,10 @@ def test_a_stage_taken_away_runs_again_with_what_hangs_on_it_and_gives_the_same(
     assert {stage: experiment.hashes(run / stage) for stage in stages} == before
 
 
-@pytest.mark.parametrize(
-    ("stage", "checkpoints"),
-    [
-        ("pretrain", "pretrain_checkpoints/step-????????"),
-        ("sft", "sft_training/checkpoint-*"),
-        ("grpo", "grpo_training/checkpoint-*"),
-    ],
-)
-def test_a_stage_killed_in_the_middle_ends_like_one_that_was_not(
-    experiment: Experiment, stage: str, checkpoints: str
-) -> None:
+def take_away_and_run_until(experiment: Experiment, stage: str, moment: str) -> subprocess.Popen[bytes]:
+    """Start a finished stage of the baseline anew; return when a file or folder named like `moment` is in its run."""
     run = experiment.folder / "baseline" / "seed-0"
-    final = run / f"{stage}_final"
-    hashes = experiment.hashes(final)
-    subprocess.run(["rm", "-r", str(final)], check=True)
+    subprocess.run(["rm", "-r", str(run / f"{stage}_final")], check=True)
     process = subprocess.Popen(
         experiment.command(stage, CONDITION="baseline"),
         cwd=experiment.repository,
@@ -178,15 +168,49 @@ def test_a_stage_killed_in_the_middle_ends_like_one_that_was_not(
         start_new_session=True,
     )
     deadline = time.monotonic() + 300
-    while not list(run.glob(checkpoints)) and process.poll() is None and time.monotonic() < deadline:
+    while not list(run.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert process.poll() is None, "it ended before it could be killed"
+    assert process.poll() is None, "it ended before it could be stopped"
+    return process
+
+
+@pytest.mark.parametrize(
+    ("stage", "moment", "steps_are_left"),
+    [
+        ("pretrain", "pretrain_checkpoints/step-????????", True),
+        ("sft", "sft_training/checkpoint-*", True),
+        ("sft", "sft_training/config.json", False),  # TRL saves once more, after the checkpoint of its last step
+        ("grpo", "grpo_training/checkpoint-*", True),
+        ("grpo", "grpo_training/config.json", False),
+    ],
+)
+def test_a_stage_killed_at_any_point_ends_like_one_that_was_not(
+    experiment: Experiment, stage: str, moment: str, steps_are_left: bool
+) -> None:
+    final = experiment.folder / "baseline" / "seed-0" / f"{stage}_final"
+    hashes = experiment.hashes(final)
+    process = take_away_and_run_until(experiment, stage, moment)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not final.exists(), "it was killed too late to show anything"
     result = experiment.make(stage, CONDITION="baseline")
     assert result.returncode == 0, result.stderr[-6000:]
     assert experiment.hashes(final) == hashes
+    if stage != "pretrain":
+        assert ("Training completed" in result.stdout) == steps_are_left
+
+
+def test_a_make_that_is_told_to_stop_leaves_no_trainer(experiment: Experiment) -> None:
+    run = experiment.folder / "baseline" / "seed-0"
+    hashes = experiment.hashes(run / "sft_final")
+    process = take_away_and_run_until(experiment, "sft", "sft_training/checkpoint-*")
+    process.terminate()
+    process.wait()
+    with training_lock(run / "sft_training"):  # held by every process of the training, for as long as it lives
+        assert not (run / "sft_final").exists()
+    result = experiment.make("sft", CONDITION="baseline")
+    assert result.returncode == 0, result.stderr[-6000:]
+    assert experiment.hashes(run / "sft_final") == hashes
 
 
 def test_where_the_gate_stops_grpo_the_report_is_made_after_sft(experiment: Experiment) -> None:

@@ -1,0 +1,137 @@
+"""Run a trainer's command in its folder: alone there, stopped as a whole, its time and its memory on record.
+
+    python modeling/supervise.py --folder outputs/smoke/mulfact/seed-0/sft_training -- \
+        trl sft --config outputs/smoke/mulfact/seed-0/recipes/sft.yaml
+
+`trl` starts a launcher, and that the trainer, and neither passes a signal on. Here SIGTERM and SIGINT stop every
+process of the command. So does the end of the process that started this one: a make that is told to stop ends its shell
+and nothing more. As long as a process of the training lives, a second one in the folder is refused.
+
+Two records in the folder are written every two seconds, so that a kill costs no more of them: peak_memory.json, and
+training_time.json with the seconds of this training over all its sessions, from the start of the command to its end.
+Starting up and saving count, and so do steps that a kill took back; the time between two sessions does not.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from mulfact.errors import UserError, command
+from mulfact.modeling.peak_memory import RECORD, PeakMemory
+from mulfact.modeling.training_lock import training_lock
+from mulfact.provenance import write_json
+
+TIME = "training_time.json"
+SECONDS = 2.0
+
+
+@command
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run a trainer's command alone in its folder and watch over it.")
+    parser.add_argument("--folder", type=Path, required=True, help="where it trains; posttrain.py prepare makes it")
+    parser.add_argument("command", nargs="+", help="after --")
+    arguments = parser.parse_args()
+    sys.exit(run(arguments.command, arguments.folder))
+
+
+def run(words: list[str], folder: Path) -> int:
+    """Run the command and return its exit status, or 128 and the number of the signal that stopped it.
+
+    Raises UserError for a command that does not exist, and when another process trains in the folder.
+    """
+    with training_lock(folder) as lock:
+        session = Session(folder)
+        try:
+            process = subprocess.Popen(words, stdin=lock)
+        except FileNotFoundError as error:
+            raise UserError(f"{words[0]} is not installed: `make` in a clone installs everything into .venv") from error
+        session.start()
+        _, status, usage = os.wait4(process.pid, 0)  # of the command and of what it waited for
+        code = os.waitstatus_to_exitcode(status)
+        session.end(code, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    if code and session.told:
+        return 128 + session.told
+    return 128 - code if code < 0 else code
+
+
+class Session(threading.Thread):
+    """One session of a training: looks after the processes that this one has started, until their command ends."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.parent, self.begun, self.ended = os.getppid(), time.monotonic(), threading.Event()
+        self.told: int | None = None  # the signal that asked to stop
+        self.seen: set[psutil.Process] = set()
+        self.memory = PeakMemory(folder / RECORD)
+        self.time = folder / TIME
+        self.earlier = read_seconds(folder) or 0.0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.ask)
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        self.told = number
+        self.stop()
+
+    def run(self) -> None:
+        while not self.ended.wait(SECONDS):
+            self.memory.sample(self.find())
+            with suppress(OSError):  # of a full disk the trainer tells
+                self.save()
+            if os.getppid() != self.parent:
+                self.told = signal.SIGTERM
+            if self.told:  # also what had not been started yet when the signal came
+                self.stop()
+
+    def end(self, code: int, largest: int) -> None:
+        """After a failure, stop what the command has left behind, and wait for it; save the records."""
+        self.ended.set()
+        self.join()
+        if code:
+            self.stop()
+            while any(is_alive(process) for process in self.seen):
+                time.sleep(0.05)
+        self.memory.raise_to(host_bytes=largest)
+        self.save()
+
+    def find(self) -> set[psutil.Process]:
+        """Return all processes of the command, also those whose parent is gone: they are nobody's children any more."""
+        known = {process for process in self.seen if is_alive(process)}
+        self.seen = known | set(psutil.Process().children(recursive=True))
+        return self.seen
+
+    def stop(self) -> None:
+        """Ask every process of the command to stop. TRL has nothing to save then: its checkpoints stand."""
+        for process in self.find():
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+
+    def save(self) -> None:
+        self.memory.save()
+        write_json(self.time, {"seconds": round(self.earlier + time.monotonic() - self.begun, 3)})
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether a process still does something: one that has ended may wait in vain to be collected."""
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def read_seconds(folder: Path) -> float | None:
+    """Return the seconds of a training over all its sessions, or None when it was never watched."""
+    path = folder / TIME
+    return json.loads(path.read_text())["seconds"] if path.is_file() else None
+
+
+if __name__ == "__main__":
+    main()
