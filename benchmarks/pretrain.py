@@ -322,7 +322,7 @@ def main() -> None:
         paths = write_inputs(folder, shape, steps)
         loss = options.loss or ("liger" if torch.cuda.is_available() else "chunked")
         values = settings(shape, paths, folder, loss, options.compile, steps + 1)
-        precision = resolve_precision("auto")
+        precision = resolve_precision("auto", torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         arguments = PretrainArguments(**values | {"mixed_precision": precision})
         accelerator = launch(arguments, seed=0)
         bench = Bench(shape, arguments, options.steps)

@@ -4,10 +4,13 @@
                                           optimizer.bin, random_states_0.pkl  (Accelerate)
                                           state.json                          (the step, what the run was made from)
 
-A checkpoint is written under another name and renamed, so each one that carries its name is whole.
+A checkpoint is written under another name and renamed, so each one that carries its name was whole. What a disk has
+done to it since is found by the hashes of its files: it is renamed to step-00000100.damaged, and the run goes on from
+the one before.
 """
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,14 +21,16 @@ from safetensors.torch import load_model
 from transformers import GPT2LMHeadModel
 
 from mulfact.errors import UserError
+from mulfact.modeling.launch import is_lost_connection
+from mulfact.modeling.pretrain_arguments import HOUSEKEEPING
 from mulfact.modeling.set_aside import aside_message, aside_name
-from mulfact.provenance import write_json
+from mulfact.provenance import hash_file, write_json
 
 STATE = "state.json"
+STATE_KEYS = {"distributed_type", "num_processes", "identity", "run", "files"}
 # Settings that may change between two parts of a run: they do not enter the curve.
 OPERATIONAL = (
-    "output_dir", "checkpoint_dir", "tokenizer", "tokens", "micro_batch_size", "num_processes", "eval_steps",
-    "save_steps", "save_minutes", "keep_checkpoints", "log_steps", "report_to", "price_per_hour",
+    "output_dir", "checkpoint_dir", "tokenizer", "tokens", "micro_batch_size", "eval_steps", *HOUSEKEEPING,
 )  # fmt: skip
 
 
@@ -54,7 +59,7 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """Return the checkpoint folders, oldest first."""
-        return sorted(path for path in self.folder.glob("step-*") if path.suffix != ".partial")
+        return sorted(path for path in self.folder.glob("step-*") if not path.suffix)
 
     def resume(self) -> dict[str, Any] | None:
         """Load the newest whole checkpoint and return what `save` was given; None when there is none.
@@ -62,21 +67,17 @@ class Checkpoints:
         Checkpoints of another recipe or other inputs are set aside under a new name: this run then starts anew, and the
         hours that went into them are not lost.
         """
-        found = None
-        for path in reversed(self.paths()):
-            state, fault = read_state(path)
-            if fault:
-                self.accelerator.print(f"{path}: {fault}; going back to the checkpoint before it")
-                continue
-            differing = [key for key in self.identity if state["identity"].get(key) != self.identity[key]]
-            if differing:
-                self._set_aside(differing)
-                return None
-            found = path, state
-            break
-        if found is None:
+        if self.accelerator.is_main_process:
+            self._put_away_what_is_broken()
+        self.accelerator.wait_for_everyone()
+        paths = self.paths()
+        if not paths:
             return None
-        path, state = found
+        path, state = paths[-1], read_state(paths[-1])
+        differing = [key for key in self.identity if state["identity"].get(key) != self.identity[key]]
+        if differing:
+            self._set_aside(differing)
+            return None
         here = (str(self.accelerator.distributed_type), self.accelerator.num_processes)
         saved = (state["distributed_type"], state["num_processes"])
         if here != saved and "DEEPSPEED" in f"{here} {saved}":
@@ -98,40 +99,59 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
         try:
             self.accelerator.save_state(str(partial))
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                self._write_state(partial, state)
+                shutil.rmtree(final, ignore_errors=True)
+                partial.rename(final)
         except (OSError, RuntimeError, SafetensorError) as error:
-            free = shutil.disk_usage(partial).free
+            if is_lost_connection(error):
+                raise
+            free = shutil.disk_usage(self.folder).free
             shutil.rmtree(partial, ignore_errors=True)
             raise UserError(
                 f"the checkpoint of step {step} could not be written to {partial} ({error}); free bytes on that disk: "
                 f"{free}. Make room and run the same command again: it goes on from the checkpoint before"
             ) from error
-        self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            files = {p.relative_to(partial).as_posix(): p.stat().st_size for p in partial.rglob("*") if p.is_file()}
-            launched = {
-                "distributed_type": str(self.accelerator.distributed_type),
-                "num_processes": self.accelerator.num_processes,
-            }
-            write_json(partial / STATE, {**launched, "identity": self.identity, "run": state, "files": files})
-            shutil.rmtree(final, ignore_errors=True)
-            partial.rename(final)
-            self._prune()
+            self._prune(final)
         self.accelerator.wait_for_everyone()
         return final
+
+    def _write_state(self, partial: Path, state: dict[str, Any]) -> None:
+        launched = {
+            "distributed_type": str(self.accelerator.distributed_type),
+            "num_processes": self.accelerator.num_processes,
+        }
+        files = {p.relative_to(partial).as_posix(): hash_file(p) for p in partial.rglob("*") if p.is_file()}
+        write_json(partial / STATE, {**launched, "identity": self.identity, "run": state, "files": files})
 
     def remove(self) -> None:
         """Remove the folder: the run is finished and published."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _prune(self) -> None:
-        """Keep the newest `keep` checkpoints and the one with the lowest validation bits per byte."""
+    def _prune(self, written: Path) -> None:
+        """Keep the one just written, the newest `keep`, and the one with the lowest validation bits per byte."""
         paths = self.paths()
-        scores = {path: read_state(path)[0].get("run", {}).get("bits_per_byte") for path in paths}
-        scored = [path for path in paths if scores[path] is not None]
+        scores = {path: read_state(path).get("run", {}).get("bits_per_byte") for path in paths}
+        scored = [path for path, score in scores.items() if score is not None and math.isfinite(score)]
         best = min(scored, key=lambda path: scores[path], default=None)
         for path in paths[: -self.keep]:
-            if path != best:
+            if path not in (best, written):
                 shutil.rmtree(path)
+
+    def _put_away_what_is_broken(self) -> None:
+        """Remove what a killed save has left, and rename damaged checkpoints down to the newest one that is whole."""
+        for partial in self.folder.glob("step-*.partial"):
+            shutil.rmtree(partial)
+        for path in reversed(self.paths()):
+            fault = find_fault(path)
+            if fault is None:
+                return
+            damaged = path.with_name(f"{path.name}.damaged")
+            shutil.rmtree(damaged, ignore_errors=True)
+            path.rename(damaged)
+            self.accelerator.print(f"{path}: {fault}; it is now {damaged.name}, and the one before it is taken")
 
     def _set_aside(self, differing: list[str]) -> None:
         aside = aside_name(self.folder)
@@ -142,14 +162,23 @@ class Checkpoints:
         self.accelerator.print(aside_message(self.folder, aside, differing))
 
 
-def read_state(path: Path) -> tuple[dict[str, Any], str | None]:
-    """Return the state of a checkpoint and what is wrong with its files, if anything."""
+def read_state(path: Path) -> dict[str, Any]:
+    """Return the state of a checkpoint; empty when it cannot be read."""
     try:
         state = json.loads((path / STATE).read_text())
     except (OSError, ValueError):
-        return {}, f"no readable {STATE}"
-    for name, size in state["files"].items():
-        found = (path / name).stat().st_size if (path / name).is_file() else 0
-        if found != size:
-            return state, f"{name} has {found} bytes and should have {size}"
-    return state, None
+        return {}
+    return state if isinstance(state, dict) and state.keys() >= STATE_KEYS else {}
+
+
+def find_fault(path: Path) -> str | None:
+    """Return what is wrong with the files of a checkpoint, if anything: all of them are read."""
+    state = read_state(path)
+    if not state:
+        return f"no readable {STATE}"
+    for name, sha256 in state["files"].items():
+        if not (path / name).is_file():
+            return f"{name} is missing"
+        if hash_file(path / name) != sha256:
+            return f"{name} is not as it was written"
+    return None

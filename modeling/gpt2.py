@@ -6,12 +6,11 @@ loss = objective(tokens[:, :-1], tokens[:, 1:])
 """
 
 import torch
-import torch.nn.functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 
 from mulfact.modeling.attention import CAUSAL_WITHOUT_MASK
-from mulfact.modeling.loss import linear_cross_entropy
+from mulfact.modeling.loss import linear_cross_entropy, token_cross_entropy
 from mulfact.modeling.pretrain_arguments import ModelArguments
 
 
@@ -81,5 +80,5 @@ class Objective(torch.nn.Module):
     def token_losses(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the loss in nats of each of (batch, length) labels; 0 where the label is -100."""
         with torch.autocast(input_ids.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None):
-            logits = F.linear(self.hidden_states(input_ids), self.model.lm_head.weight)
-        return F.cross_entropy(logits.float(), labels.flatten(), reduction="none").view_as(labels)
+            hidden = self.hidden_states(input_ids)
+            return token_cross_entropy(hidden, self.model.lm_head.weight, labels.flatten()).view_as(labels)

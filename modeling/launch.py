@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, InitProcessGroupKwargs, set_seed
+from accelerate.utils import DistributedType, InitProcessGroupKwargs, parse_flag_from_env, set_seed
 from transformers.utils.logging import disable_progress_bar
 
 from mulfact.errors import UserError
@@ -20,7 +20,7 @@ def launch(arguments: ComputeArguments, seed: int) -> Accelerator:
     Raises UserError when the number of processes is not the recipe's, or when they are not connected: some launcher
     settings start processes that each train alone, without a word.
     """
-    use_cpu = not torch.cuda.is_available()
+    use_cpu = not torch.cuda.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU")
     if use_cpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # where it is installed, DeepSpeed else looks for a GPU aloud
     deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
@@ -47,12 +47,12 @@ def launch(arguments: ComputeArguments, seed: int) -> Accelerator:
     return accelerator
 
 
-def resolve_precision(setting: Precision) -> Precision:
-    """Return what "auto" means here: "bf16" where the hardware multiplies it (emulation is slow), else "no".
+def resolve_precision(setting: Precision, device: torch.device) -> Precision:
+    """Return what "auto" means on `device`: "bf16" where the hardware multiplies it (emulation is slow), else "no".
 
     Raises UserError when the recipe insists on bf16 on a GPU that has none.
     """
-    if torch.cuda.is_available():
+    if device.type == "cuda":
         supported = torch.cuda.is_bf16_supported(including_emulation=False)
         if setting == "bf16" and not supported:
             raise UserError(
@@ -66,7 +66,7 @@ def resolve_precision(setting: Precision) -> Precision:
     return "bf16" if supported else "no"
 
 
-def is_lost_connection(error: RuntimeError) -> bool:
+def is_lost_connection(error: Exception) -> bool:
     """Return whether a collective failed because another process is gone; gloo has no error class of its own."""
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 

@@ -36,6 +36,21 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor, impleme
     return liger_cross_entropy(hidden, weight, labels)[0] / (labels != IGNORED).sum()
 
 
+def token_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy in nats of each label, 0 for -100, without holding the logits of all; no gradients."""
+    size = chunk_size(hidden, weight)
+    losses = [
+        F.cross_entropy(F.linear(rows, weight).float(), targets, ignore_index=IGNORED, reduction="none")
+        for rows, targets in zip(hidden.split(size), labels.split(size), strict=True)
+    ]
+    return torch.cat(losses)
+
+
+def chunk_size(hidden: Tensor, weight: Tensor) -> int:
+    """Return how many tokens have their logits held at a time."""
+    return max(1, CHUNK_LOGITS.get(hidden.device.type, 2**28) // len(weight))
+
+
 @torch.library.custom_op("mulfact::liger_cross_entropy", mutates_args=())
 def liger_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the summed cross-entropy and its gradients by `hidden` and `weight`, from Liger's fused kernel.
@@ -91,7 +106,7 @@ class ChunkedLinearCrossEntropy(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=torch.float32)
         with torch.autocast(hidden.device.type, enabled=False):
             cast_hidden, cast_weight = (hidden, weight) if dtype is None else (hidden.to(dtype), weight.to(dtype))
-            size = max(1, CHUNK_LOGITS.get(hidden.device.type, 2**28) // len(weight))
+            size = chunk_size(hidden, weight)
             for start in range(0, len(labels), size):
                 chunk = slice(start, start + size)
                 logits = F.linear(cast_hidden[chunk], cast_weight).float()

@@ -1,6 +1,7 @@
 """What must hold before the first step: mistakes that would waste a night, found in a second."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,24 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mulfact.data_builders.token_stream import TokenStream
 from mulfact.errors import UserError
-from mulfact.modeling.pretrain_arguments import PretrainArguments
-from mulfact.provenance import input_hash, read_provenance
+from mulfact.modeling.pretrain_arguments import HOUSEKEEPING, PretrainArguments
+from mulfact.provenance import PROVENANCE, input_hash, read_provenance
+
+
+def is_finished(arguments: PretrainArguments) -> bool:
+    """Return whether output_dir holds the run of these settings and inputs, whole, housekeeping aside."""
+    path = Path(arguments.output_dir)
+    if not (path / PROVENANCE).is_file():
+        return False
+    record = read_provenance(path)
+    free = {"output_dir", "checkpoint_dir", "tokenizer", "tokens", *HOUSEKEEPING}
+    now, then = ({k: v for k, v in recipe.items() if k not in free} for recipe in (asdict(arguments), record["recipe"]))
+    try:
+        input_hash(path)
+    except UserError:  # files were cut short
+        return False
+    inputs = sorted(input_hash(folder) for folder in (arguments.tokenizer, arguments.tokens))
+    return now == then and inputs == sorted(record["inputs"].values())
 
 
 def check_shape(arguments: PretrainArguments) -> None:

@@ -7,20 +7,23 @@
 The same command goes on from the newest checkpoint of a run that was stopped. SIGTERM saves and exits with status 143.
 """
 
+import os
 import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mulfact.errors import command
+from safetensors import SafetensorError
+
+from mulfact.errors import UserError, command
 from mulfact.modeling.launch import launch, resolve_precision
 from mulfact.modeling.preemption import Preemption
-from mulfact.modeling.preflight import check_shape
+from mulfact.modeling.preflight import check_shape, is_finished
 from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.modeling.progress import MetricsLog, Progress
 from mulfact.modeling.trackers import check_tracker, start_tracker
-from mulfact.modeling.training_loop import Loop
+from mulfact.modeling.training_loop import Loop, telling_of_a_lost_process
 from mulfact.modeling.training_run import Pretraining, RunState
 from mulfact.provenance import stage_output, write_json
 from mulfact.recipe import parse
@@ -34,10 +37,14 @@ def main() -> None:
     arguments = parse(PretrainArguments)
     started = time.time()
     check_shape(arguments)
+    if is_finished(arguments):
+        if os.environ.get("RANK", "0") == "0":
+            print(f"{arguments.output_dir} is finished: it was trained with these settings and from these inputs")
+        return
     check_tracker(arguments.report_to)
     accelerator = launch(arguments, arguments.seed)
     preemption = Preemption(accelerator)
-    precision = resolve_precision(arguments.mixed_precision)
+    precision = resolve_precision(arguments.mixed_precision, accelerator.device)
     run = Pretraining(replace(arguments, mixed_precision=precision), accelerator)
 
     saved = run.checkpoints.resume()
@@ -49,12 +56,12 @@ def main() -> None:
     progress.start(state.step, run.parameters, run.epochs)
 
     Loop(run, state, metrics, progress, preemption).train()
-
-    if accelerator.is_main_process:
-        publish(run, state, arguments, started)
-        run.checkpoints.remove()
-    accelerator.wait_for_everyone()  # a process that leaves while another one still needs it makes that one hang
-    accelerator.end_training()
+    with telling_of_a_lost_process(run, state):
+        if accelerator.is_main_process:
+            publish(run, state, arguments, started)
+            run.checkpoints.remove()
+        accelerator.wait_for_everyone()  # a process that leaves while another one still needs it makes that one hang
+        accelerator.end_training()
 
 
 def run_label(output_dir: str) -> str:
@@ -63,15 +70,28 @@ def run_label(output_dir: str) -> str:
 
 
 def publish(run: Pretraining, state: RunState, arguments: PretrainArguments, started: float) -> None:
-    """Write the finished model folder: model, tokenizer, curve, summary, provenance."""
+    """Write the finished model folder: model, tokenizer, curve, summary, provenance.
+
+    Raises UserError when it cannot be written; the checkpoints stand, and what was written of it makes room.
+    """
     inputs = [arguments.tokenizer, arguments.tokens]
-    with stage_output(arguments.output_dir, arguments, inputs, started=started) as folder:
-        run.model.save_pretrained(folder)
-        for name in TOKENIZER_FILES:  # as they were: saving again must not be trusted to be the identity
-            if (Path(arguments.tokenizer) / name).is_file():
-                shutil.copy2(Path(arguments.tokenizer) / name, folder / name)
-        shutil.copy2(Path(arguments.checkpoint_dir) / METRICS, folder / METRICS)
-        write_json(folder / "training_summary.json", summary(run, state))
+    output_dir = Path(arguments.output_dir)
+    try:
+        with stage_output(output_dir, arguments, inputs, started=started) as folder:
+            run.model.save_pretrained(folder)
+            for name in TOKENIZER_FILES:  # as they were: saving again must not be trusted to be the identity
+                if (Path(arguments.tokenizer) / name).is_file():
+                    shutil.copy2(Path(arguments.tokenizer) / name, folder / name)
+            shutil.copy2(Path(arguments.checkpoint_dir) / METRICS, folder / METRICS)
+            write_json(folder / "training_summary.json", summary(run, state))
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(output_dir.with_name(output_dir.name + ".partial"), ignore_errors=True)
+        kept = run.checkpoints.paths()
+        raise UserError(
+            f"the trained model could not be written to {output_dir} ({error}); free bytes on that disk: "
+            f"{shutil.disk_usage(output_dir.parent).free}. Make room and run the same command again: it goes on from "
+            f"{kept[-1] if kept else 'the start: there is no checkpoint'}"
+        ) from error
 
 
 def summary(run: Pretraining, state: RunState) -> dict[str, Any]:

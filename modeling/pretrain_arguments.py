@@ -1,7 +1,14 @@
 """The settings of the `pretrain` section, one dataclass per concern. Their values have one home: recipes/base.yaml."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin
+
+from mulfact.errors import UserError
+
+# Settings that change neither the weights nor what was validated: a finished run need not be trained again for them.
+HOUSEKEEPING = ("num_processes", "save_steps", "save_minutes", "keep_checkpoints", "log_steps", "report_to",
+                "price_per_hour")  # fmt: skip
 
 
 def setting(text: str) -> Any:
@@ -81,4 +88,33 @@ class OperationArguments:
 
 @dataclass(kw_only=True)
 class PretrainArguments(OperationArguments, OptimizationArguments, ComputeArguments, ModelArguments, PathArguments):
-    """All settings of modeling/pretrain.py."""
+    """All settings of modeling/pretrain.py. Raises UserError for a value outside of what CHOICES and RANGES allow."""
+
+    def __post_init__(self) -> None:
+        if str(self.mixed_precision) == "False":  # how YAML reads a bare no
+            self.mixed_precision = "no"
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UserError(f"pretrain.{name} is {getattr(self, name)}: expected {' or '.join(choices)}")
+        for name, (least, greatest) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= greatest:
+                upper = "" if greatest == math.inf else f" and at most {greatest:g}"
+                raise UserError(f"pretrain.{name} is {value}: expected at least {least:g}{upper}")
+
+
+# The types above are not enforced when a recipe is read.
+CHOICES = {
+    field.name: get_args(field.type) for field in fields(PretrainArguments) if get_origin(field.type) is Literal
+}  # fmt: skip
+SMALLEST = 1e-12  # of what must be above zero
+RANGES = {
+    "seed": (0, 2**32 - 1), "n_layer": (1, math.inf), "n_head": (1, math.inf), "n_embd": (1, math.inf),
+    "n_positions": (1, math.inf), "sequence_length": (1, math.inf), "tokens_per_step": (1, math.inf),
+    "micro_batch_size": (1, math.inf), "num_processes": (1, math.inf), "learning_rate": (SMALLEST, math.inf),
+    "min_learning_rate_ratio": (0, 1), "warmup_steps": (0, math.inf), "decay_ratio": (0, 1),
+    "weight_decay": (0, math.inf), "adam_beta1": (0, 1 - SMALLEST), "adam_beta2": (0, 1 - SMALLEST),
+    "max_grad_norm": (SMALLEST, math.inf), "eval_steps": (1, math.inf), "eval_bytes": (1, math.inf),
+    "save_steps": (1, math.inf), "save_minutes": (SMALLEST, math.inf), "keep_checkpoints": (1, math.inf),
+    "log_steps": (1, math.inf), "price_per_hour": (0, math.inf),
+}  # fmt: skip

@@ -15,8 +15,7 @@ class MetricsLog:
         if not enabled:
             return
         lines = path.read_text().splitlines(keepends=True) if path.is_file() and resumed_step else []
-        whole = [line for line in lines if line.endswith("}\n")]  # a killed run may have left half a line
-        kept = [line for line in whole if json.loads(line)["step"] <= resumed_step]
+        kept = [line for line in lines if (step := step_of(line)) is not None and step <= resumed_step]
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".partial")
         temporary.write_text("".join(kept))
@@ -26,6 +25,14 @@ class MetricsLog:
         if self.enabled:
             with self.path.open("a") as file:
                 file.write(json.dumps(record) + "\n")
+
+
+def step_of(line: str) -> int | None:
+    """Return the step of a record; None for half a line, as a killed run may leave it."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 class Progress:

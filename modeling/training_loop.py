@@ -3,6 +3,8 @@
 import math
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +19,22 @@ from mulfact.modeling.trackers import flat
 from mulfact.modeling.training_run import Pretraining, RunState
 
 
+@contextmanager
+def telling_of_a_lost_process(run: Pretraining, state: RunState) -> Iterator[None]:
+    """Turn the error of a collective whose other side is gone into a UserError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not (run.accelerator.num_processes > 1 and is_lost_connection(error)):
+            raise
+        kept = run.checkpoints.paths()
+        raise UserError(
+            f"another process of this job was lost after step {state.step}: it was killed, ran out of memory, "
+            "or its machine is gone; its own output says more. The same command goes on from "
+            f"{kept[-1] if kept else 'the start: there is no checkpoint yet'} ({str(error).splitlines()[0]})"
+        ) from error
+
+
 class Loop:
     """Goes from the state of a run to its end."""
 
@@ -25,7 +43,7 @@ class Loop:
     ) -> None:
         self.run, self.state, self.metrics, self.progress, self.preemption = run, state, metrics, progress, preemption
         self.arguments = run.arguments
-        self.unread: list[torch.Tensor] = []
+        self.unread: list[tuple[torch.Tensor, torch.Tensor | float]] = []  # loss and norm of steps since the last read
         self.logged = state.step, state.training_seconds
         self.begun = state.seconds, time.perf_counter(), state.step
         self.saved = time.perf_counter()
@@ -36,42 +54,34 @@ class Loop:
         Raises UserError when a GPU's memory is too small, and when another process of the job is gone.
         """
         try:
-            for step in range(self.state.step + 1, self.run.max_steps + 1):
-                self.advance(step)
+            with telling_of_a_lost_process(self.run, self.state):
+                for step in range(self.state.step + 1, self.run.max_steps + 1):
+                    self.advance(step)
         except torch.OutOfMemoryError as error:
             raise UserError(
                 f"the memory of {torch.cuda.get_device_name()} does not hold a micro-batch of "
                 f"{self.arguments.micro_batch_size} sequences: lower pretrain.micro_batch_size, which changes memory "
                 f"and not the step, or set pretrain.loss to chunked ({str(error).splitlines()[0]})"
             ) from error
-        except RuntimeError as error:
-            if not (self.run.accelerator.num_processes > 1 and is_lost_connection(error)):
-                raise
-            kept = self.run.checkpoints.paths()
-            raise UserError(
-                f"another process of this job was lost after step {self.state.step}: it was killed, ran out of memory, "
-                "or its machine is gone; its own output says more. The same command goes on from "
-                f"{kept[-1] if kept else 'the start: there is no checkpoint yet'} ({str(error).splitlines()[0]})"
-            ) from error
 
     def advance(self, step: int) -> None:
         """Take step `step`, and log, validate and save where it is time."""
         begun = time.perf_counter()
-        loss, norm = self.run.take_step(step)
-        self.unread.append(loss)
+        self.unread.append(self.run.take_step(step))
         last = step == self.run.max_steps
         log = last or step % self.arguments.log_steps == 0
         validate = last or step % self.arguments.eval_steps == 0
         stop, due = self.preemption.agreed(self.save_is_due())
         save = not last and (stop or due or step % self.arguments.save_steps == 0)
         if log or validate or save:  # the only places where the host waits for the device
-            self.state.losses += self.run.read_losses(self.unread, step)
+            losses, norm = self.run.read_steps(self.unread, step)
+            self.state.losses += losses
             self.unread = []
         self.state.step = step
         self.state.training_seconds += time.perf_counter() - begun
         self.state.bits_per_byte = None
         if log:
-            self.log(float(norm))
+            self.log(norm)
         if validate:
             self.validate()
         self.state.seconds = self.begun[0] + time.perf_counter() - self.begun[1]
@@ -121,6 +131,7 @@ class Loop:
 
     def validate(self) -> None:
         result = self.run.validation.evaluate(self.run.objective, self.run.accelerator, self.arguments.micro_batch_size)
+        self.run.check_finite("validation loss", result["loss"], self.state.step)
         self.publish(self.consumed() | {"validation": result})
         self.progress.validation(self.state.step, result)
         self.state.bits_per_byte = result["bits_per_byte"]

@@ -91,21 +91,29 @@ class Pretraining:
             total += loss.detach()
         return total / self.plan.micro_batches, norm
 
-    def read_losses(self, losses: list[torch.Tensor], last_step: int) -> list[float]:
-        """Return the losses of the steps up to `last_step`, each the mean over all processes.
+    def read_steps(
+        self, steps: list[tuple[torch.Tensor, torch.Tensor | float]], last_step: int
+    ) -> tuple[list[float], float]:
+        """Return the losses of the steps up to `last_step`, means over all processes, and the last gradient's norm.
 
-        Raises UserError for the first one that is not finite.
+        Raises UserError for the first loss or norm that is not finite: after such a norm the weights are not either.
         """
-        values = self.accelerator.reduce(torch.stack(losses), "mean").tolist()
-        for step, value in enumerate(values, start=last_step - len(values) + 1):
-            if not math.isfinite(value):
-                kept = self.checkpoints.paths()
-                raise UserError(
-                    f"the loss was {value} at step {step} (learning rate {self.learning_rate(step):.3g}): training "
-                    f"stopped; the last good checkpoint is {kept[-1] if kept else 'none'}. Lower "
-                    "pretrain.learning_rate or lengthen pretrain.warmup_steps"
-                )
-        return values
+        losses = self.accelerator.reduce(torch.stack([loss for loss, _ in steps]), "mean").tolist()
+        norms = torch.stack([torch.as_tensor(norm, device=self.accelerator.device) for _, norm in steps]).tolist()
+        for step, loss, norm in zip(range(last_step - len(steps) + 1, last_step + 1), losses, norms, strict=True):
+            self.check_finite("loss", loss, step)
+            self.check_finite("norm of the gradient", norm, step)
+        return losses, norms[-1]
+
+    def check_finite(self, what: str, value: float, step: int) -> None:
+        """Raise UserError when a number of step `step` is not finite, before it is logged or saved."""
+        if not math.isfinite(value):
+            kept = self.checkpoints.paths()
+            raise UserError(
+                f"the {what} was {value} at step {step} (learning rate {self.learning_rate(step):.3g}): training "
+                f"stopped; the last good checkpoint is {kept[-1] if kept else 'none'}. Lower "
+                "pretrain.learning_rate or lengthen pretrain.warmup_steps"
+            )
 
     def peak_memory(self) -> int:
         """Return the peak memory in bytes of this process: on its GPU if it has one, else in RAM."""

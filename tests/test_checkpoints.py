@@ -85,17 +85,46 @@ def test_a_checkpoint_cut_short_is_passed_over(folder: Path, capsys: pytest.Capt
     assert damaged in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("damaged", ["model.safetensors", "optimizer.bin", "random_states_0.pkl", STATE])
+def test_what_a_disk_has_changed_is_found_and_put_away(
+    folder: Path, capsys: pytest.CaptureFixture[str], damaged: str
+) -> None:
+    session = Session(folder, keep=1)
+    for step in (1, 2):
+        session.train()
+        session.checkpoints.save(step, {"step": step, "bits_per_byte": float(step)})
+    path = folder / "step-00000002" / damaged
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(b"[]" if damaged == STATE else content)
+
+    again = Session(folder, keep=1)
+    assert again.checkpoints.resume() == {"step": 1, "bits_per_byte": 1.0}
+    assert "it is now step-00000002.damaged" in capsys.readouterr().out
+    again.checkpoints.save(2, {"step": 2, "bits_per_byte": 3.0})
+    assert [path.name for path in again.checkpoints.paths()] == ["step-00000001", "step-00000002"]
+    assert Session(folder, keep=1).checkpoints.resume() == {"step": 2, "bits_per_byte": 3.0}
+
+
+def test_the_one_just_written_is_kept_even_before_newer_ones(folder: Path) -> None:
+    session = Session(folder, keep=1)
+    session.checkpoints.save(9, {"step": 9, "bits_per_byte": None})
+    session.checkpoints.save(7, {"step": 7, "bits_per_byte": None})
+    assert [path.name for path in session.checkpoints.paths()] == ["step-00000007", "step-00000009"]
+
+
 def test_a_save_that_was_killed_is_no_checkpoint(folder: Path) -> None:
     session = Session(folder)
     session.checkpoints.save(1, {"step": 1})
     shutil.copytree(folder / "step-00000001", folder / "step-00000002.partial")
     assert session.checkpoints.paths() == [folder / "step-00000001"]
     assert Session(folder).checkpoints.resume() == {"step": 1}
+    assert [path.name for path in folder.iterdir()] == ["step-00000001"]
 
 
 def test_the_newest_and_the_best_are_kept(folder: Path) -> None:
     session = Session(folder, keep=2)
-    for step, bits in enumerate([3.0, 1.5, 2.0, None, 2.5, 2.6], start=1):
+    for step, bits in enumerate([float("nan"), 1.5, 2.0, None, 2.5, 2.6], start=1):
         session.checkpoints.save(step, {"step": step, "bits_per_byte": bits})
     kept = [json.loads((path / STATE).read_text())["run"]["step"] for path in session.checkpoints.paths()]
     assert kept == [2, 5, 6]

@@ -24,11 +24,12 @@ def handler() -> Iterator[None]:
 def test_auto_is_bf16_where_a_cpu_multiplies_it(
     monkeypatch: pytest.MonkeyPatch, capability: str, expected: str
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # a GPU that the launcher was told not to use
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
-    assert resolve_precision("auto") == expected
-    assert resolve_precision("bf16") == "bf16"  # slow without the capability, but what the recipe says
-    assert resolve_precision("no") == "no"
+    cpu = torch.device("cpu")
+    assert resolve_precision("auto", cpu) == expected
+    assert resolve_precision("bf16", cpu) == "bf16"  # slow without the capability, but what the recipe says
+    assert resolve_precision("no", cpu) == "no"
 
 
 def test_a_sigterm_is_kept_until_the_step_is_done() -> None:

@@ -170,6 +170,62 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
     assert [path.name for path in (tmp_path / "pretrain_checkpoints").glob("step-*")] == ["step-00000004"]
 
 
+@pytest.mark.parametrize(("step", "keep"), [(8, 1), (12, 2)])
+def test_a_gradient_that_is_not_finite_is_neither_saved_nor_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, keep: int
+) -> None:
+    take_step = Pretraining.take_step
+
+    def poisoned(self: Pretraining, number: int) -> Any:
+        if number == step:  # a step that saves, or the last one: its loss is that of the weights before it
+            parameter = next(self.model.parameters())
+            parameter.register_hook(lambda gradient: gradient * float("nan"))
+        return take_step(self, number)
+
+    recipe = write_recipe(tmp_path, keep_checkpoints=keep)
+    with monkeypatch.context() as patch:
+        patch.setattr(Pretraining, "take_step", poisoned)
+        with pytest.raises(SystemExit, match=rf"norm of the gradient was nan at step {step} .*step-0000000{step - 4}"):
+            run_main(recipe, monkeypatch)
+    assert not (tmp_path / "pretrain_final").exists()
+    run_main(recipe, monkeypatch)  # from the good checkpoint
+    assert (tmp_path / "pretrain_final").is_dir()
+
+
+def test_weights_that_cannot_be_validated_are_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match=r"validation loss was (nan|inf) at step 1 "):
+        run_main(write_recipe(tmp_path, learning_rate=1e30, max_steps=1, warmup_steps=0), monkeypatch)
+    assert not (tmp_path / "pretrain_final").exists()
+
+
+def test_a_finished_run_is_not_trained_again_for_housekeeping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_main(write_recipe(tmp_path), monkeypatch)
+    before = weights(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Pretraining, "__init__", lambda *_: pytest.fail("trained again"))
+        run_main(write_recipe(tmp_path), monkeypatch)
+        run_main(write_recipe(tmp_path, price_per_hour=2.5, keep_checkpoints=3, num_processes=2), monkeypatch)
+    assert capsys.readouterr().out.count("is finished") == 2
+    run_main(write_recipe(tmp_path, seed=1), monkeypatch)
+    assert weights(tmp_path) != before
+
+
+def test_a_disk_without_room_for_the_model_is_told_and_the_checkpoints_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write_recipe(tmp_path)
+    with monkeypatch.context() as patch:
+        copy = "mulfact.modeling.pretrain.shutil.copy2"
+        patch.setattr(copy, lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(SystemExit, match=r"could not be written .*No space left on device.* from .*step-00000008"):
+            run_main(recipe, monkeypatch)
+    assert not list(tmp_path.glob("pretrain_final*"))
+    run_main(recipe, monkeypatch)
+    assert (tmp_path / "pretrain_final").is_dir()
+
+
 def test_a_gpu_that_is_too_small_is_told_with_the_setting_that_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +254,16 @@ def test_a_gpu_that_is_too_small_is_told_with_the_setting_that_helps(
         ({"max_steps": None}, "set one"),
         ({"max_steps": 0}, "at least one step"),
         ({"shedule": "cosine"}, "did you mean 'schedule'"),
+        ({"schedule": "linear"}, "pretrain.schedule is linear: expected cosine or wsd"),
+        ({"mixed_precision": "fp16"}, "expected auto or bf16 or no"),
+        ({"loss": "chunk"}, "expected plain or chunked or liger"),
+        ({"max_grad_norm": 0}, "pretrain.max_grad_norm is 0"),
+        ({"learning_rate": -1e-3}, "pretrain.learning_rate is -0.001"),
+        ({"adam_beta1": 1.5}, "pretrain.adam_beta1 is 1.5: expected at least 0 and at most 1"),
+        ({"save_steps": 0}, "pretrain.save_steps is 0: expected at least 1"),
+        ({"keep_checkpoints": 0}, "pretrain.keep_checkpoints"),
+        ({"seed": -1}, "pretrain.seed is -1"),
+        ({"n_layer": 0}, "pretrain.n_layer"),
     ],
 )
 def test_refusals_come_before_training_and_name_the_setting(

@@ -95,6 +95,7 @@ def pretrain(recipe: Path, *launcher: str, **environment: str) -> subprocess.Com
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
 
 
