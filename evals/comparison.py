@@ -1,19 +1,19 @@
 """Load the runs of an experiment and refuse those that cannot be compared: missing, unequal items, unequal compute."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from mulfact.errors import UserError
+from mulfact.evals.run_files import make_again, make_command, parse_json, read_file
 from mulfact.modeling.readiness_record import READINESS, is_stopped, read_record
-from mulfact.provenance import PROVENANCE, read_provenance
+from mulfact.provenance import PROVENANCE
 
 STAGES = ("pretrain", "sft", "grpo")
+SEED_KEYS = {"seed", "data_seed"}  # of a recipe: all that may differ between the seeds of an arm
 COLUMNS = [
     "task", "family", "item_id", "prompt", "gold", "text", "generated_tokens", "fact_tokens", "extracted", "correct",
     "correct_strict", "correct_flexible", "error_class", "truncated", "operands", "gold_bits_per_character",
@@ -45,9 +45,9 @@ class Run:
         return list(self.predictions)
 
     @property
-    def recorded_arm(self) -> str:
-        """The arm's folder as its stages knew it; outputs may have been moved since."""
-        return str(Path(self.provenance["pretrain"]["recipe"]["output_dir"]).parents[1])
+    def recorded_folder(self) -> Path:
+        """The run's folder as its stages knew it; outputs may have been moved since."""
+        return Path(self.provenance["pretrain"]["recipe"]["output_dir"]).parent
 
 
 def load_runs(shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int]) -> dict[tuple[str, int], Run]:
@@ -78,18 +78,16 @@ def load_run(shared_dir: Path, condition: str, seed: int, stages: Sequence[str])
     if missing:
         raise UserError(
             f"{condition}/seed-{seed} has not finished: {folder} lacks {', '.join(missing)}; a comparison needs every "
-            f"stage of every run: make {next(iter(missing.values()))} SCALE={shared_dir.name} CONDITION={condition} "
-            f"SEED={seed} writes the first of them"
+            f"stage of every run: {make_command(folder, next(iter(missing.values())))} writes the first of them"
         )
-    ledger = json.loads((folder / "ledger.json").read_text())
+    ledger = read_file(folder, "ledger", "", parse_ledger)
     return Run(
         condition,
         seed,
         folder,
         ledger | {"stages": {stage: entry for stage, entry in ledger["stages"].items() if stage in stages}},
-        {stage: read_predictions(folder / "eval" / stage / "predictions.parquet") for stage in stages},
-        {stage: read_provenance(folder / f"{stage}_final") for stage in stages}
-        | {stage: read_provenance(folder / stage) for stage in (READINESS, "eval")},
+        {stage: read_file(folder, "eval", f"{stage}/predictions.parquet", parse_predictions) for stage in stages},
+        {stage: read_file(folder, stage, PROVENANCE, parse_provenance) for stage in (*stages, READINESS, "eval")},
         read_record(folder / READINESS),
     )
 
@@ -99,30 +97,69 @@ def stages_of(runs: Mapping[tuple[str, int], Run]) -> list[str]:
     return next(iter(runs.values())).stages
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Return the predictions of a stage with `fact_token_count`. Raises UserError when the file is not readable.
+def parse_ledger(path: Path) -> dict[str, Any]:
+    ledger = parse_json(path)
+    return ledger | {"stages": dict(ledger["stages"])}
+
+
+def parse_provenance(path: Path) -> dict[str, Any]:
+    record = parse_json(path)
+    return record | {key: dict(record[key]) for key in ("recipe", "inputs", "outputs")}
+
+
+def parse_predictions(path: Path) -> pd.DataFrame:
+    """Return the predictions of a stage with `fact_token_count`.
 
     Token ids stay behind: nothing here reads them, and fifty runs of them do not fit into memory.
     """
-    try:
-        table = pd.read_parquet(path, columns=COLUMNS)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete {path.parent.parent} and run make eval") from error
+    table = pd.read_parquet(path, columns=COLUMNS)
     return table.assign(fact_token_count=table["fact_tokens"].map(len))
 
 
 def check_comparable(runs: Mapping[tuple[str, int], Run], reference: str) -> None:
-    """Raise UserError unless, seed by seed, every arm had the compute, recipe and items of the reference arm.
+    """Raise UserError unless all runs had the same compute, recipe, items and gate, arms and seeds aside.
 
-    The gate before GRPO must be one for all seeds as well.
+    Each run is held against the reference arm's run of its seed, and against the first seed's run of its arm.
     """
     check_gates(runs)
     for run in runs.values():
-        other = runs[reference, run.seed]
-        check_ledgers(other, run)
-        check_recipes(other, run)
-        check_inputs(other, run)
-        check_items(other, run)
+        check_seed(run)
+        check_unique_items(run)
+    first_seed = next(iter(runs.values())).seed
+    for run in runs.values():
+        for other in (runs[reference, run.seed], runs[run.condition, first_seed]):
+            check_ledgers(other, run)
+            check_recipes(other, run)
+            check_inputs(other, run)
+            check_items(other, run)
+    check_weights(runs)
+
+
+def check_seed(run: Run) -> None:
+    """Raise UserError when a stage was run with another seed than its folder says: a copy counts a seed twice."""
+    for stage, record in run.provenance.items():
+        recorded = record["recipe"].get("seed", run.seed)
+        if recorded != run.seed:
+            raise UserError(
+                f"{run.folder} holds {stage} of seed {recorded}, by its provenance: it is not a run of seed "
+                f"{run.seed}; {make_again(run.folder, stage)}"
+            )
+
+
+def check_weights(runs: Mapping[tuple[str, int], Run]) -> None:
+    """Raise UserError when two seeds of an arm have the same weights: they are one run under two names."""
+    seen: dict[tuple[str, str, str], Run] = {}
+    for run in runs.values():
+        for stage in run.stages:
+            outputs = run.provenance[stage]["outputs"]
+            for name in outputs:
+                if name.endswith(".safetensors"):
+                    other = seen.setdefault((run.condition, stage, outputs[name]["sha256"]), run)
+                    if other is not run:
+                        raise UserError(
+                            f"{other.name} and {run.name} have the same {name} after {stage}: one is a copy of the "
+                            f"other; {make_again(run.folder, stage)}"
+                        )
 
 
 def check_gates(runs: Mapping[tuple[str, int], Run]) -> None:
@@ -146,38 +183,49 @@ def check_ledgers(first: Run, second: Run) -> None:
             if values[0] != values[1]:
                 raise UserError(
                     f"ledgers differ in {stage}.{key}: {first.name} has {values[0]!r}, {second.name} has "
-                    f"{values[1]!r}; arms are compared under the same compute only: run both with the same settings"
+                    f"{values[1]!r}; runs are compared under the same compute only: run both with the same settings"
                 )
 
 
 def check_recipes(first: Run, second: Run) -> None:
-    """Raise UserError when the stages' recipes differ in anything but the paths of the arm."""
+    """Raise UserError when the stages' recipes differ in anything but the paths, and between seeds the seed."""
+    free = SEED_KEYS if first.seed != second.seed else set()
     for stage in first.provenance:
         recipes = [neutral(run.provenance[stage]["recipe"], run) for run in (first, second)]
-        for key in sorted(recipes[0].keys() | recipes[1].keys()):
+        for key in sorted((recipes[0].keys() | recipes[1].keys()) - free):
             if recipes[0].get(key) != recipes[1].get(key):
                 raise UserError(
-                    f"recipes differ in {stage}.{key}: {first.name} has {recipes[0].get(key)!r}, "
-                    f"{second.name} has {recipes[1].get(key)!r}; arms may differ in their tokenizer only"
+                    f"recipes differ in {stage}.{key}: {first.name} has {recipes[0].get(key)!r}, {second.name} has "
+                    f"{recipes[1].get(key)!r}; arms may differ in their tokenizer only, and seeds in their seed"
                 )
 
 
 def neutral(value: Any, run: Run) -> Any:
-    """Return a recipe with the arm's name taken out of its paths."""
+    """Return a recipe with the folders of the run, its arm and its scale taken out of its paths."""
     if isinstance(value, dict):
         return {key: neutral(below, run) for key, below in value.items()}
     if isinstance(value, list):
         return [neutral(below, run) for below in value]
-    prefix = run.recorded_arm
-    if isinstance(value, str) and (value == prefix or value.startswith(prefix + "/")):
-        return "<condition>" + value[len(prefix) :]
+    if not isinstance(value, str):
+        return value
+    folder = run.recorded_folder
+    for name, prefix in (("<run>", folder), ("<condition>", folder.parent), ("<scale>", folder.parent.parent)):
+        if value == str(prefix) or value.startswith(f"{prefix}/"):
+            return name + value.removeprefix(str(prefix))
     return value
 
 
 def check_inputs(first: Run, second: Run) -> None:
-    """Raise UserError when the stages read other data than each other's, the arms' own folders aside."""
+    """Raise UserError when the stages read other data than each other's.
+
+    Two arms share what lies outside their own folders, two seeds of an arm all but the runs' own stages.
+    """
+    own = ("<run>",) if first.condition == second.condition else ("<run>", "<condition>")
     for stage in first.provenance:
-        inputs = [shared_inputs(run.provenance[stage], run) for run in (first, second)]
+        inputs = [
+            {path: digest for path, digest in neutral_inputs(run, stage).items() if not path.startswith(own)}
+            for run in (first, second)
+        ]
         for path in sorted(inputs[0].keys() | inputs[1].keys()):
             if inputs[0].get(path) != inputs[1].get(path):
                 raise UserError(
@@ -186,10 +234,21 @@ def check_inputs(first: Run, second: Run) -> None:
                 )
 
 
-def shared_inputs(provenance: dict[str, Any], run: Run) -> dict[str, str]:
-    """Return the hashes of what a stage read outside the arm's own folder, by path."""
-    own = run.recorded_arm + "/"
-    return {path: digest for path, digest in provenance["inputs"].items() if not path.startswith(own)}
+def neutral_inputs(run: Run, stage: str) -> dict[str, str]:
+    """Return the hashes of what a stage read, by path."""
+    return {neutral(path, run): digest for path, digest in run.provenance[stage]["inputs"].items()}
+
+
+def check_unique_items(run: Run) -> None:
+    """Raise UserError when a run answered an item twice."""
+    for stage, table in run.predictions.items():
+        repeated = table[table.duplicated(["task", "item_id"])]
+        if len(repeated):
+            first = repeated.iloc[0]
+            raise UserError(
+                f"{run.name} answered {len(repeated)} items more than once after {stage}, such as "
+                f"{first['item_id']} of {first['task']}: {make_again(run.folder, 'eval')}"
+            )
 
 
 def check_items(first: Run, second: Run) -> None:

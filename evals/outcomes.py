@@ -1,13 +1,15 @@
 """What the report shows beside accuracies: curves, heatmaps of the facts, error classes, usage, examples."""
 
-import json
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mulfact.evals.comparison import Run, stages_of
+from mulfact.evals.run_files import parse_json, parse_json_lines, read_file
 from mulfact.evals.significance import pass_at_k
 
 Runs = Mapping[tuple[str, int], Run]
@@ -76,8 +78,12 @@ def usage(runs: Runs) -> dict[str, dict[str, list[list[int]]]]:
 
 def fact_tokens(run: Run) -> dict[str, dict[str, Any]]:
     """Return the entries of facts.json by token name."""
-    facts = json.loads((run.folder / f"{run.stages[-1]}_final" / "facts.json").read_text())
-    return {fact["token"]: fact for fact in facts["fact_tokens"]}
+    return read_file(
+        run.folder,
+        run.stages[-1],
+        "facts.json",
+        lambda path: {fact["token"]: fact for fact in parse_json(path)["fact_tokens"]},
+    )
 
 
 def error_classes(runs: Runs) -> list[dict[str, Any]]:
@@ -97,26 +103,36 @@ def curves(runs: Runs) -> dict[str, list[dict[str, Any]]]:
     """Return validation over pretraining and, if GRPO is compared, the reward's log over it, for each run."""
     pretrain, grpo = [], []
     for (condition, seed), run in runs.items():
-        lines = [json.loads(line) for line in (run.folder / "pretrain_final/metrics.jsonl").read_text().splitlines()]
-        points = [
-            {"step": line["step"], "tokens": line["tokens"], "bytes": line["bytes"]}
-            | {key: line["validation"].get(key) for key in ("bits_per_byte", "bits_per_byte_fact_free")}
-            for line in lines
-            if "validation" in line
-        ]
+        points = read_file(run.folder, "pretrain", "metrics.jsonl", parse_validation)
         pretrain.append({"condition": condition, "seed": seed, "points": points})
         if "grpo" not in run.stages:
             continue
-        log = json.loads((run.folder / "grpo_final/trainer_state.json").read_text())["log_history"]
-        solved = solved_share(run)
-        points = [
-            {"step": entry["step"], "solved_share": solved.get(entry["step"])}
-            | {name: entry.get(key) for key, name in GRPO_METRICS.items()}
-            for entry in log
-            if "reward" in entry
-        ]
+        points, solved = read_file(run.folder, "grpo", "trainer_state.json", parse_rewards), solved_share(run)
+        points = [{**point, "solved_share": solved.get(point["step"])} for point in points]
         grpo.append({"condition": condition, "seed": seed, "points": points})
     return {"pretrain": pretrain, "grpo": grpo}
+
+
+def parse_validation(path: Path) -> list[dict[str, Any]]:
+    """Return the validation points in the log of pretraining. Raises LookupError when there are none."""
+    points = [
+        {"step": line["step"], "tokens": line["tokens"], "bytes": line["bytes"]}
+        | {key: line["validation"].get(key) for key in ("bits_per_byte", "bits_per_byte_fact_free")}
+        for line in parse_json_lines(path)
+        if "validation" in line
+    ]
+    if not points:
+        raise LookupError("no line holds a validation")
+    return points
+
+
+def parse_rewards(path: Path) -> list[dict[str, Any]]:
+    """Return what TRL logged of GRPO's rewards, by the names of the report."""
+    return [
+        {"step": entry["step"]} | {name: entry.get(key) for key, name in GRPO_METRICS.items()}
+        for entry in parse_json(path)["log_history"]
+        if "reward" in entry
+    ]
 
 
 def solved_share(run: Run) -> dict[int, float]:
@@ -124,7 +140,7 @@ def solved_share(run: Run) -> dict[int, float]:
     shares = {}
     rewards = [name.rsplit(".", 1)[-1] for name in run.provenance["grpo"]["recipe"].get("reward_funcs", [])]
     for file in sorted((run.folder / "grpo_final/completions").glob("*.parquet")):
-        table = pd.read_parquet(file)
+        table = read_file(run.folder, "grpo", f"completions/{file.name}", pd.read_parquet)
         if not rewards or rewards[0] not in table:
             continue
         rollouts = table[rewards[0]].gt(0).groupby(table["prompt"]).agg(["size", "sum"])
@@ -138,16 +154,25 @@ def unigram_bits_per_byte(runs: Runs) -> dict[str, float]:
 
     It is the loss of the best model that ignores context: the floor that a unigram model cannot get below.
     """
-    result = {}
+    result: dict[str, float] = {}
     for (condition, _), run in runs.items():
-        folder = run.folder.parent / "tokens"
-        manifest = json.loads((folder / "manifest.json").read_text())
-        split = manifest["splits"]["validation"]
-        ids = np.concatenate([np.fromfile(folder / f"{name}.bin", manifest["dtype"]) for name in split["shards"]])
+        if condition in result:
+            continue
+        dtype, shards, size = read_file(run.folder, "tokens", "manifest.json", parse_validation_split)
+        ids = np.concatenate(
+            [read_file(run.folder, "tokens", f"{name}.bin", partial(np.fromfile, dtype=dtype)) for name in shards]
+        )
         counts = np.bincount(ids)
         shares = counts[counts > 0] / len(ids)
-        result[condition] = float(-(shares * np.log2(shares)).sum() * len(ids) / split["bytes"])
+        result[condition] = float(-(shares * np.log2(shares)).sum() * len(ids) / size)
     return result
+
+
+def parse_validation_split(path: Path) -> tuple[str, list[str], int]:
+    """Return the type of the ids, the names of the shards and the bytes of text of the validation tokens."""
+    manifest = parse_json(path)
+    split = manifest["splits"]["validation"]
+    return manifest["dtype"], split["shards"], split["bytes"]
 
 
 def examples(runs: Runs, reference: str, task: str, stage: str) -> list[dict[str, Any]]:

@@ -31,11 +31,14 @@ def sentence(record: dict[str, Any]) -> str:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return the record of the readiness stage or of a GRPO checkpoint. Raises UserError without one."""
+    """Return the record of the readiness stage or of a GRPO checkpoint. Raises UserError without a readable one."""
     path = folder / RECORD
     if not path.is_file():
         raise UserError(f"{path} is missing: run modeling/readiness.py first (make grpo does)")
-    return json.loads(path.read_text())
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read ({error}): delete {folder} and run its stage again") from error
 
 
 def is_stopped(run_dir: Path) -> bool:

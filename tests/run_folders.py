@@ -68,6 +68,7 @@ def write_run(run: Path, seed: int, items: int, accuracy: float, stopped: bool) 
     for stage in stages:
         recipe = {"seed": seed, "output_dir": str(run / f"{stage}_final"), "max_steps": 20}
         with stage_output(run / f"{stage}_final", recipe) as folder:
+            (folder / "model.safetensors").write_text(f"the weights of {run} after {stage}")
             write_json(folder / "facts.json", arm | {"fact_tokens": facts})
             if stage == "pretrain":
                 lines = [
