@@ -21,8 +21,9 @@ POWER = 0.8
 
 # Two small-sample corrections. With three seeds the variance between them comes out as zero too often, and
 # Satterthwaite's degrees of freedom, taken from estimates, come out too high: uncorrected the 95% interval covers as
-# little as 92.3%. These two numbers are the smallest changes that keep its coverage between 93% and 97%, from no
-# variance between seeds to five times the items' noise; tests/test_significance.py computes it.
+# little as 92.3%. These two numbers are the smallest changes that keep its coverage between 93% and 97% for normally
+# distributed effects of the seeds, from no variance between them to fifty times the items' noise;
+# tests/test_significance.py computes it, and how much less it is for skewed effects.
 SEED_SQUARE_FACTOR = {3: 1.08}  # on the mean square between seeds, by the number of seeds; 1 for others
 SATTERTHWAITE_SHARE = 0.8  # how much of what Satterthwaite adds to seeds - 1 is believed
 
@@ -73,7 +74,7 @@ def variance_components(matrix: Matrix) -> Components:
     residual_freedom = (seeds - 1) * item_freedom
     residual_square = float(np.sum(residual**2)) / residual_freedom
     residual_variance = residual_square / (seeds * items)
-    if seed_square <= residual_square:
+    if seed_square <= residual_square * (1.0 + 1e-9):  # equal but for rounding
         return Components(seeds, items, item_variance, residual_variance, 0.0, item_freedom)
     spread = (seed_square**2 / (seeds - 1) + item_square**2 / item_freedom + residual_square**2 / residual_freedom) / (
         seed_square + item_square - residual_square
@@ -96,12 +97,12 @@ def hierarchical_bootstrap(matrix: ArrayLike, samples: int, level: float, genera
     the items within them twice (Davison and Hinkley 1997, section 3.8). Their part is drawn from the estimated variance
     between seeds, and the sum is spread by a chi-square with Satterthwaite's degrees of freedom, because that variance
     was estimated from as few values. docs/protocol.md states the coverage that tests/test_significance.py checks.
-    With one seed only items are drawn, and the interval speaks of that seed alone. Where all values are the same, it is
-    widened to what Clopper and Pearson allow for an event never seen among the items.
+    With one seed only items are drawn, and the interval speaks of that seed alone. Where no item differs from another,
+    it is widened to what Clopper and Pearson allow for an event never seen among the items.
     """
     values = np.atleast_2d(np.asarray(matrix, dtype=np.float64))
     components, mean = variance_components(values), float(values.mean())
-    if np.ptp(values) == 0.0:
+    if np.ptp(values) == 0.0 or components.standard_error == 0.0:
         unseen = unseen_rate(components.items, 1.0 - level)
         return Estimate(mean, mean - unseen, mean + unseen, 1.0 if mean == 0.0 else 0.0, 0.0, 0.0)
     drawn = draw_items(values.mean(axis=0), samples, generator) - mean
@@ -138,13 +139,15 @@ def detectable_effect(components: Components, alpha: float = 0.05, power: float 
 
     The textbook value is (z[1 - alpha/2] + z[power]) x standard error. With several seeds their variance is estimated
     from as many values, and the interval is wider in the runs where that estimate came out high: the power is averaged
-    over the estimate's distribution (a chi-square with seeds - 1 degrees), and solved for the effect.
+    over the estimate's distribution (a chi-square with seeds - 1 degrees), and solved for the effect. Of right-or-wrong
+    items some have to differ at all, however small the error that a run with few of them saw.
     """
     seeds, error = components.seeds, components.standard_error
     if error == 0.0:
-        return unseen_rate(components.items, alpha)
+        return detectable_rate(components.items, alpha, power)
     if seeds == 1:
-        return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) * error
+        effect = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) * error
+        return max(effect, detectable_rate(components.items, alpha, power))
     quantiles = (np.arange(2000) + 0.5) / 2000
     seed_square = (components.seed_variance / seeds + components.residual_variance) * (
         stats.chi2.ppf(quantiles, seeds - 1) / (seeds - 1)
@@ -156,6 +159,16 @@ def detectable_effect(components: Components, alpha: float = 0.05, power: float 
         return float(found.mean()) - power
 
     return float(optimize.brentq(missing_power, 0.0, 100.0 * error))
+
+
+def detectable_rate(items: int, alpha: float, power: float) -> float:
+    """Return the rate of items that differ, in one direction and the same in every seed, that is found with `power`.
+
+    k differing items exclude zero for certain when fewer than alpha/2 of the draws miss them all, (1 - k/items)^items:
+    four of them at 5%. Solves P(binomial(items, rate) >= k) = power, a quantile of the beta distribution.
+    """
+    needed = next(k for k in range(1, items + 1) if (1 - k / items) ** items < alpha / 2)
+    return float(stats.beta.ppf(power, needed, items - needed + 1))
 
 
 def half_widths(components: Components, seed_square: Matrix, level: float) -> Matrix:
