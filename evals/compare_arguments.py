@@ -6,6 +6,8 @@ from pathlib import Path
 from mulfact.errors import UserError
 from mulfact.evals.comparison import STAGES
 
+LEAST_SAMPLES = 1000  # 25 draws beyond each end of a 95% interval
+
 
 @dataclass
 class CompareArguments:
@@ -21,6 +23,13 @@ class CompareArguments:
     primary_stage: str = field(default="grpo", metadata={"help": "The checkpoint of the first hypothesis."})
     bootstrap_samples: int = field(default=10_000, metadata={"help": "Draws of each interval."})
     confidence_level: float = field(default=0.95, metadata={"help": "Of the intervals."})
+
+    def __post_init__(self) -> None:
+        if self.bootstrap_samples < LEAST_SAMPLES:
+            raise UserError(
+                f"compare.bootstrap_samples is {self.bootstrap_samples}: expected {LEAST_SAMPLES:,} or more draws: "
+                "fewer do not settle the ends of an interval"
+            )
 
     @property
     def treatments(self) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def arguments_for(shared_dir: Path, conditions: list[str], seeds: list[int]) -> 
         benchmarks=str(shared_dir / "benchmarks"),
         posttrain=str(shared_dir / "posttrain"),
         protocol=str(PROTOCOL),
-        bootstrap_samples=500,
+        bootstrap_samples=1000,
     )
 
 
@@ -212,7 +212,7 @@ def test_departures_from_the_protocol_are_told(experiment: CompareArguments) -> 
     assert "facts/seed-0" in found
     assert "Not all runs made sft with the same commit" in found
     assert "Not all runs made sft with the same hardware" in found
-    assert "compare.bootstrap_samples is 500; the protocol fixes 10000" in found
+    assert "compare.bootstrap_samples is 1000; the protocol fixes 10000" in found
     assert "compare.reference is plain; the protocol fixes baseline" in found
 
 
@@ -466,6 +466,12 @@ def test_the_command_writes_the_report_and_prints_where_it_lies(
     assert f"{experiment.output_dir}/report.html" in shown
     written = {path.name for path in Path(experiment.output_dir).iterdir()}
     assert written == {"results.json", "results.md", "report.html", "figures", "provenance.json"}
+
+
+@pytest.mark.parametrize("samples", [0, 5, 999])
+def test_too_few_draws_for_an_interval_are_refused(experiment: CompareArguments, samples: int) -> None:
+    with pytest.raises(UserError, match=f"compare.bootstrap_samples is {samples}: expected 1,000 or more draws"):
+        replace(experiment, bootstrap_samples=samples)
 
 
 def test_an_experiment_that_compares_nothing_is_refused(experiment: CompareArguments) -> None:

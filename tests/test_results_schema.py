@@ -54,7 +54,7 @@ def test_what_compare_computes_has_the_form(
         benchmarks=str(tmp_path / "pilot/benchmarks"),
         posttrain=str(tmp_path / "pilot/posttrain"),
         protocol=str(tmp_path / "protocol.md"),
-        bootstrap_samples=100,
+        bootstrap_samples=1000,
     )
     assert problems(schema, build_results(arguments, load_runs(tmp_path / "pilot", arms, seeds))) == []
 

@@ -13,7 +13,7 @@ from mulfact.evals.outcomes import error_examples, solved_share
 from mulfact.evals.secondary import called_for, describe_strata, fact_use, measures, with_strata
 from mulfact.provenance import write_json
 
-ARGUMENTS = CompareArguments("", "", ["plain", "facts"], "plain", [0, 1], bootstrap_samples=200)
+ARGUMENTS = CompareArguments("", "", ["plain", "facts"], "plain", [0, 1], bootstrap_samples=1000)
 
 
 def write_benchmark(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:
@@ -110,7 +110,7 @@ def test_measures_are_paired_with_the_reference(runs: dict[tuple[str, int], Run]
 
 
 def test_bits_per_byte_of_one_seed_have_no_interval(runs: dict[tuple[str, int], Run]) -> None:
-    arguments = CompareArguments("", "", ["plain", "facts"], "plain", [0], bootstrap_samples=200)
+    arguments = CompareArguments("", "", ["plain", "facts"], "plain", [0], bootstrap_samples=1000)
     curves = [{"condition": c, "seed": 0, "points": [{"bits_per_byte": 0.5}]} for c in ("plain", "facts")]
     entries = [entry for entry in measures(arguments, runs, curves) if entry["measure"] == "bits_per_byte"]
     assert [entry["interval"] for entry in entries] == [None, None]
