@@ -99,5 +99,5 @@ PRODUCT_ENDS = rf"(?!{AFTER_NUMBER})"
 OPERANDS_END = (
     rf"(?!{EQUALS}(?:{RIGHT_SIDE})|{SPACE}*={SPACE}*[A-Za-z](?![A-Za-z]))"
     rf"(?!(?!{EQUALS})(?:{AFTER_NUMBER}|{SPACE}*[0-9A-Za-z{LETTERS_WITHOUT_SPACES}]|"
-    rf"{SPACE}*(?:>>|<<(?![^<>\n]*>>))|[\"'’”]{SPACE}+[A-Za-z]))"
+    rf"{SPACE}*(?:>>|<<(?![^<>\n]*>>))|[\"'’”]{SPACE}+[0-9A-Za-z{LETTERS_WITHOUT_SPACES}]))"
 )
