@@ -152,7 +152,8 @@ $(EVERY_ARM:=/tokens/provenance.json): $(R)/%/tokens/provenance.json: $(R)/%/rec
 
 $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.json: \
 		$(R)/%/recipes/pretrain.yaml $(R)/$$(*D)/tokens/provenance.json
-	accelerate launch --quiet --config_file $(PRETRAIN_ACCELERATE) $(LAUNCH) modeling/pretrain.py --config $<
+	python modeling/supervise.py --folder $(@D:_final=_checkpoints) -- \
+		accelerate launch --quiet --config_file $(PRETRAIN_ACCELERATE) $(LAUNCH) modeling/pretrain.py --config $<
 
 # SFT or GRPO, $(1), by TRL's own command, which is left out when a kill came after its last step; $(2) goes to prepare.
 define TRL

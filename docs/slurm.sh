@@ -2,17 +2,21 @@
 # Pretrain on several machines under SLURM:
 #   sbatch docs/slurm.sh outputs/gpt2_124m/mulfact/seed-0/recipes/pretrain.yaml
 # The recipe's pretrain.num_processes must be machines x GPUs. Two minutes before the time is up the run is told to save
-# and leave, and the job goes back into the queue, where the same command goes on from the checkpoint.
+# and leave, and the job goes back into the queue, where the same command goes on from the checkpoint. A run that was
+# just finished does not go back.
 #SBATCH --job-name=mulfact
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node=8
+#SBATCH --exclusive
+#SBATCH --mem=0
 #SBATCH --time=12:00:00
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
 set -euo pipefail
 
+export PATH="$PWD/.venv/bin:$PATH"
 export recipe=$1
 export processes=$((SLURM_NNODES * SLURM_GPUS_ON_NODE))
 export main_ip=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
@@ -27,9 +31,10 @@ srun --kill-on-bad-exit=1 bash -c 'exec accelerate launch --quiet \
 step=$!
 
 save_and_requeue() {
-  kill -TERM "$step" # srun passes it to the launchers, and these to their processes
-  wait "$step" || true
-  scontrol requeue "$SLURM_JOB_ID"
+  # To the launchers, which pass it on. Not to srun: that one ends its tasks by SIGKILL when it gets a SIGTERM.
+  scancel --signal=TERM "$SLURM_JOB_ID.0" || true # it may have ended by itself
+  wait "$step" || scontrol requeue "$SLURM_JOB_ID"
+  exit 0
 }
 trap save_and_requeue USR1
 wait "$step"

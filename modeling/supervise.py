@@ -3,8 +3,9 @@
     python modeling/supervise.py --folder outputs/smoke/mulfact/seed-0/sft_training -- \
         trl sft --config outputs/smoke/mulfact/seed-0/recipes/sft.yaml
 
-`trl` starts a launcher, and that the trainer, and neither passes a signal on. Here SIGTERM and SIGINT stop every
-process of the command. So does the end of the process that started this one: a make that is told to stop ends its shell
+`trl` starts a launcher, and that the trainer, and neither passes a signal on; `accelerate launch` leaves before its
+process has saved. Here SIGTERM and SIGINT stop every process of the command, which is waited for, and the status is
+then 143 or 130 whatever the launcher makes of it. So does the end of the process that started this one: a make that is told to stop ends its shell
 and nothing more. As long as a process of the training lives, a second one in the folder is refused.
 
 Two records in the folder are written every two seconds, so that a kill costs no more of them: peak_memory.json, and
@@ -110,12 +111,15 @@ class Session(threading.Thread):
         return self.seen
 
     def stop(self) -> None:
-        """Ask every process of the command to stop. TRL has nothing to save then: its checkpoints stand."""
+        """Ask every process of the command to stop. Pretraining saves then; TRL has nothing to save."""
         for process in self.find():
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
 
     def save(self) -> None:
+        """Write the records; pretraining has none to write, for it removes its folder when it is published."""
+        if not self.time.parent.is_dir():
+            return
         self.memory.save()
         write_json(self.time, {"seconds": round(self.earlier + time.monotonic() - self.begun, 3)})
 

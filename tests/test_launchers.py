@@ -47,14 +47,37 @@ def test_two_processes_are_one(one_process: Path, tmp_path: Path, config: str) -
     assert_same_curve(tmp_path, one_process)
 
 
-def stop_after_first_checkpoint(recipe: Path, repository: Path, *launcher: str) -> None:
-    """Start a job and send its launcher SIGTERM when the first checkpoint stands."""
-    command = [sys.executable, *launcher, "modeling/pretrain.py", "--config", str(recipe)]
-    job = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def stop_after_first_checkpoint(
+    recipe: Path, repository: Path, *launcher: str, supervised: bool = False
+) -> tuple[int, str]:
+    """Start a job, send it SIGTERM when the first checkpoint stands, and return its status and what was printed by then.
+
+    `supervised`: as make starts it. Otherwise the signal goes to the launcher.
+    """
+    folder = str(recipe.parent / "pretrain_checkpoints")
+    supervisor = [sys.executable, "modeling/supervise.py", "--folder", folder, "--"] if supervised else []
+    command = [*supervisor, sys.executable, *launcher, "modeling/pretrain.py", "--config", str(recipe)]
+    log = recipe.parent / "log"
+    with log.open("w") as file:
+        job = subprocess.Popen(command, cwd=repository, stdout=file, stderr=subprocess.STDOUT)
     while not list(recipe.parent.glob("pretrain_checkpoints/step-*[0-9]")) and job.poll() is None:
         time.sleep(0.01)
     job.send_signal(signal.SIGTERM)
-    assert job.wait() != 0
+    return job.wait(timeout=120), log.read_text()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_job_that_make_started_saves_and_leaves_with_status_143(
+    tmp_path: Path, repository: Path, processes: int
+) -> None:
+    launcher = ("-m", "accelerate.commands.launch", "--config_file", "accelerate_configs/cpu.yaml")
+    recipe = write_recipe(tmp_path, num_processes=processes, micro_batch_size=2, **STEPS)
+    launcher = launcher if processes == 1 else on_two("cpu_ddp")
+    status, output = stop_after_first_checkpoint(recipe, repository, *launcher, supervised=True)
+    assert status == 143
+    saved = re.search(r"asked to stop: saved (\S+);", output)  # before the status is there
+    assert saved, output
+    assert (repository / saved[1]).is_dir()
 
 
 @pytest.mark.parametrize("config", ["cpu_ddp", "zero2"])
@@ -62,7 +85,7 @@ def test_a_job_stopped_by_its_launcher_goes_on(
     one_process: Path, tmp_path: Path, repository: Path, config: str
 ) -> None:
     recipe = write_recipe(tmp_path, num_processes=2, micro_batch_size=2, **STEPS)
-    stop_after_first_checkpoint(recipe, repository, *on_two(config))
+    assert stop_after_first_checkpoint(recipe, repository, *on_two(config))[0] != 0
     assert not (tmp_path / "pretrain_final").exists()
     if config == "zero2":  # each process holds its part of the optimizer, so the job must be the same
         result = pretrain(write_recipe(tmp_path, num_processes=2, micro_batch_size=2, **STEPS), *on_two(config))

@@ -13,11 +13,18 @@ import pytest
 from tiny_pretraining import curve, pretrain, write_recipe
 
 pytestmark = pytest.mark.xdist_group("launchers")
-# As srun does, it starts the command on each machine and passes a SIGTERM on.
+# As srun does, it starts the command on each machine, ends with the worst status, and at a SIGTERM kills its tasks.
 SRUN = """#!/bin/bash
-trap 'kill -TERM $(jobs -p)' TERM
+trap 'kill -KILL $(jobs -p)' TERM
 for id in 0 1; do SLURM_NODEID=$id "${@:2}" & done
-wait; wait
+jobs -p > "$TASKS"
+status=0
+for task in $(cat "$TASKS"); do wait "$task" || status=$?; done
+exit $status
+"""
+# The tasks of the step get the signal.
+SCANCEL = """#!/bin/bash
+[ "$1" = --signal=TERM ] && [ "$2" = "$SLURM_JOB_ID.0" ] && kill -TERM $(cat "$TASKS")
 """
 SCONTROL = """#!/bin/bash
 if [ "$1" = show ]; then echo 127.0.0.1; echo 127.0.0.1; else echo "$@" >> "$REQUEUED"; fi
@@ -29,12 +36,13 @@ def cluster(tmp_path: Path) -> dict[str, str]:
     """The environment of a job on two machines with a GPU each, which are CPUs here."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("scancel", SCANCEL)):
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
     return os.environ | {
         "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "REQUEUED": str(tmp_path / "requeued"),
+        "TASKS": str(tmp_path / "tasks"),
         "ACCELERATE_USE_CPU": "true",
         "SLURM_NNODES": "2",
         "SLURM_GPUS_ON_NODE": "1",
@@ -83,6 +91,19 @@ def test_two_machines_save_when_told_go_back_into_the_queue_and_end_like_one(
     result = pretrain(write_recipe(tmp_path / "one", micro_batch_size=2, max_steps=40, eval_steps=40))
     assert result.returncode == 0, result.stderr
     assert losses(tmp_path) == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+
+
+def test_a_run_that_is_just_finished_does_not_go_back_into_the_queue(
+    tmp_path: Path, repository: Path, cluster: dict[str, str]
+) -> None:
+    srun = Path(cluster["PATH"].partition(":")[0]) / "srun"
+    srun.write_text("#!/bin/bash\nsleep 1\n")
+    job = start(tmp_path / "pretrain.yaml", repository, cluster)
+    time.sleep(0.5)
+    job.send_signal(signal.SIGUSR1)
+    output, _ = job.communicate(timeout=60)
+    assert job.returncode == 0, output
+    assert not Path(cluster["REQUEUED"]).exists()
 
 
 def losses(folder: Path) -> list[float]:
