@@ -5,8 +5,9 @@
 
 `trl` starts a launcher, and that the trainer, and neither passes a signal on; `accelerate launch` leaves before its
 process has saved. Here SIGTERM and SIGINT stop every process of the command, which is waited for, and the status is
-then 143 or 130 whatever the launcher makes of it. So does the end of the process that started this one: a make that is told to stop ends its shell
-and nothing more. As long as a process of the training lives, a second one in the folder is refused.
+then 143 or 130 whatever the launcher makes of it. So does the end of the process that started this one: a make that is
+told to stop ends its shell and nothing more. As long as a process of the training lives, a second one in the folder is
+refused.
 
 Two records in the folder are written every two seconds, so that a kill costs no more of them: peak_memory.json, and
 training_time.json with the seconds of this training over all its sessions, from the start of the command to its end.

@@ -98,7 +98,7 @@ def test_a_whole_grid_runs_once_and_logs_each_stage(workshop: Workshop) -> None:
     assert first.stdout.count("accelerate launch") == first.stdout.count("trl grpo") == 4
     assert "seen by" not in first.stdout.replace("seen by evals/compare.py", "")  # it is in the logs
     log = workshop.folder / "outputs/smoke/mulfact/seed-1/logs/pretrain.log"
-    assert log.read_text().startswith("seen by launch")
+    assert log.read_text().startswith("seen by modeling/supervise.py")
     assert "max_steps: 7" in (workshop.folder / "outputs/smoke/mulfact/seed-1/recipes/pretrain.yaml").read_text()
 
     second = workshop.make("SEEDS=0 1", "OVERRIDES=pretrain.max_steps=7")

@@ -50,7 +50,7 @@ def test_two_processes_are_one(one_process: Path, tmp_path: Path, config: str) -
 def stop_after_first_checkpoint(
     recipe: Path, repository: Path, *launcher: str, supervised: bool = False
 ) -> tuple[int, str]:
-    """Start a job, send it SIGTERM when the first checkpoint stands, and return its status and what was printed by then.
+    """Start a job, send it SIGTERM when the first checkpoint stands; return its status and what was printed by then.
 
     `supervised`: as make starts it. Otherwise the signal goes to the launcher.
     """
