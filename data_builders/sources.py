@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mulfact.data_builders.source_files import find_files
-from mulfact.errors import UserError
-from mulfact.recipe import unknown
+from mulfact.errors import UserError, unknown
 
 SYNTHETIC = "synthetic"
 

@@ -7,13 +7,22 @@ ends with exit status 1 and `error: <what, where, what to do>` when a UserError 
 program itself is wrong.
 """
 
+import difflib
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
     """The input is wrong: the message names the file or key, what was found, what was expected and what to do."""
+
+
+def unknown(kind: str, name: str, valid: Iterable[str], where: str) -> UserError:
+    """Return the error for a name that does not exist, with the nearest one that does."""
+    valid = sorted(valid)
+    nearest = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid: {', '.join(valid)}"
+    return UserError(f"{where}: unknown {kind} {name!r}; {hint}")
 
 
 def command(main: Callable[[], None]) -> Callable[[], None]:

@@ -8,9 +8,9 @@ A file is written only when its content changes, so that `make` runs again exact
 
 import argparse
 import dataclasses
-import difflib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,9 +18,11 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mulfact.errors import UserError, command
-from mulfact.tokenizers.custom import read_settings
-from mulfact.tokenizers.facts import VOCAB_SIZE_MULTIPLE, padded_size
+from mulfact.command_line import Conditions, Seeds
+from mulfact.errors import UserError, command, unknown
+from mulfact.experiment_lock import experiment_lock
+from mulfact.recipe_checks import check_composed, check_written_paths
+from mulfact.recipe_types import fit
 
 # Where the flat recipe of a stage lies: beside the output it describes.
 SHARED_STAGES = ("corpus", "base_tokenizer", "posttrain", "benchmarks")
@@ -33,8 +35,11 @@ TRL_STAGES = ("sft", "grpo")
 # Values that are mappings by themselves: their keys are the user's or are checked by the stage that reads them.
 FREE_FORM = ("corpus.sources", "tokenizer.custom_tokens", "sft.env", "grpo.env")
 
-# Keys under which a stage writes. Their paths must lie in `outputs`, which only the command line may move.
-WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "run_dir", "output")
+# Keys that only the command line may set, and the variable of make that does.
+RUN_KEYS = {"scale": "SCALE", "condition": "CONDITION", "seed": "SEED"}
+COMMAND_LINE = {**RUN_KEYS, "outputs": "OUTPUTS"}
+# Keys that overrides would set in vain.
+GRID_KEYS = {**RUN_KEYS, "compare.conditions": "CONDITIONS", "compare.seeds": "SEEDS"}
 
 Arguments = TypeVar("Arguments")
 
@@ -90,48 +95,66 @@ def compose(
     Raises UserError for an unknown scale, arm or key, for a value that cannot be read, and for settings that contradict
     each other.
     """
-    recipe = OmegaConf.create(load_yaml(recipes_dir / "base.yaml"))
+    base = OmegaConf.create(load_yaml(recipes_dir / "base.yaml"))
+    run = {"scale": scale, "condition": condition, "seed": seed, **(grid or {})}
+    known = resolved(merge(base, run, "command line"), f"recipe {recipes_dir / 'base.yaml'}")
+    recipe = base
     for folder, name in (("scales", scale), ("arms", condition)):
         for path, overlay in overlays(recipes_dir / folder, name):
-            recipe = merge(recipe, overlay, str(path))
+            recipe = merge(recipe, overlay, str(path), known)
     for override in overrides:
-        recipe = merge(recipe, parse_override(override), f"override {override!r}")
-    recipe = merge(recipe, {"scale": scale, "condition": condition, "seed": seed, **(grid or {})}, "command line")
+        recipe = merge(recipe, parse_override(override), f"override {override!r}", known)
+    where = f"recipe {scale}/{condition}"
+    flat = fit(known, resolved(merge(recipe, run, "command line"), where), where)
+    stages: dict[str, dict[str, Any]] = {name: section for name, section in flat.items() if isinstance(section, dict)}
+    check_composed(stages)
+    check_written_paths(stages, Path(flat["outputs"]))
+    return stages
+
+
+def resolved(recipe: DictConfig, where: str) -> dict[str, Any]:
+    """Return a recipe with its interpolations filled in. Raises UserError for one that leads nowhere."""
     try:
         flat = OmegaConf.to_container(recipe, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"recipe {scale}/{condition}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{where}: {str(error).splitlines()[0]}") from error
     assert isinstance(flat, dict)
-    stages: dict[str, dict[str, Any]] = {
-        str(name): section for name, section in flat.items() if isinstance(section, dict)
-    }
-    check_composed(stages)
-    check_written_paths(stages, Path(str(flat["outputs"])))
-    return stages
+    return {str(name): value for name, value in flat.items()}
 
 
 def overlays(folder: Path, name: str, above: tuple[str, ...] = ()) -> list[tuple[Path, dict[str, Any]]]:
     """Return the overlay `name` of a folder with its file, behind those that it `extends`.
 
-    Raises UserError for a name without a file, for files that extend each other, and for a key that only the command
-    line may set.
+    Raises UserError for a name without a file, for files that extend each other, for a key that only the command line
+    may set, and for an arm that sets more than its tokenizer.
     """
     path = folder / f"{name}.yaml"
     if not path.is_file() or Path(name).name != name:
         raise unknown(folder.name.removesuffix("s"), name, {p.stem for p in folder.glob("*.yaml")}, str(folder))
     overlay = load_yaml(path)
-    if "outputs" in overlay:
-        raise UserError(f"{path}: outputs is set on the command line only (make OUTPUTS=...); remove it here")
+    for key, variable in COMMAND_LINE.items():
+        if key in overlay:
+            raise UserError(f"{path}: {key} is set on the command line only (make {variable}=...); remove it here")
     base = overlay.pop("extends", None)
+    if folder.name == "arms" and (others := overlay.keys() - {"tokenizer"}):
+        raise UserError(
+            f"{path}: {', '.join(sorted(others))} must not be set by an arm: arms differ in the section tokenizer "
+            "alone, or they could not be compared; set it for all arms, in recipes/scales/ or with OVERRIDES="
+        )
     if base in (*above, name):
         raise UserError(f"{path}: extends {base}, which extends {name} in its turn; remove one of the two")
     return [*(overlays(folder, str(base), (*above, name)) if base else []), (path, overlay)]
 
 
-def merge(recipe: DictConfig, overlay: Mapping[str, Any], where: str) -> DictConfig:
-    """Return `recipe` with `overlay` laid over it. Raises UserError for a key that `recipe` does not have."""
+def merge(
+    recipe: DictConfig, overlay: Mapping[str, Any], where: str, known: Mapping[str, Any] | None = None
+) -> DictConfig:
+    """Return `recipe` with `overlay` laid over it.
+
+    Raises UserError for a key that `recipe` does not have, and for a value of another kind than in `known`.
+    """
     check_keys(_container(recipe), overlay, where)
-    merged = OmegaConf.merge(recipe, OmegaConf.create(dict(overlay)))
+    merged = OmegaConf.merge(recipe, OmegaConf.create(fit(known, dict(overlay), where)))
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -160,19 +183,16 @@ def trl_options(stage: str) -> set[str]:
     return {action.dest for action in parser._actions} | {"env", "accelerate_config", "num_processes"}
 
 
-def unknown(kind: str, name: str, valid: Iterable[str], where: str) -> UserError:
-    """Return the error for a name that does not exist, with the nearest one that does."""
-    valid = sorted(valid)
-    nearest = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"valid: {', '.join(valid)}"
-    return UserError(f"{where}: unknown {kind} {name!r}; {hint}")
-
-
 def parse_override(override: str) -> dict[str, Any]:
-    """Return `a.b=value` as a nested mapping; the value is read as YAML."""
+    """Return `a.b=value` as a nested mapping; the value is read as YAML.
+
+    Raises UserError for what cannot be read, and for a key that says which runs there are.
+    """
     path, separator, _ = override.partition("=")
     if not separator or not path:
         raise UserError(f"override {override!r}: expected section.key=value, such as pretrain.max_steps=50")
+    if path in GRID_KEYS:
+        raise UserError(f"override {override!r}: an override cannot set {path}; say make {GRID_KEYS[path]}=... instead")
     try:
         return _container(OmegaConf.from_dotlist([override]))
     except (yaml.YAMLError, OmegaConfBaseException) as error:
@@ -194,55 +214,6 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 def _container(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in OmegaConf.to_container(config, resolve=False).items()}  # type: ignore[union-attr]
-
-
-def check_composed(stages: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise UserError for settings that cannot work together, before anything runs."""
-    check_vocab_size(stages["tokenizer"], stages["base_tokenizer"])
-    pretrain = stages["pretrain"]
-    if pretrain["tokens_per_step"] % pretrain["sequence_length"]:
-        raise UserError(
-            f"pretrain.tokens_per_step is {pretrain['tokens_per_step']}: "
-            f"it must be a multiple of pretrain.sequence_length ({pretrain['sequence_length']})"
-        )
-    for key, length in (
-        ("pretrain.sequence_length", pretrain["sequence_length"]),
-        ("sft.max_length", stages["sft"]["max_length"]),
-        ("grpo.max_completion_length", stages["grpo"]["max_completion_length"]),
-    ):
-        if length > pretrain["n_positions"]:
-            raise UserError(f"{key} is {length}: it must not exceed pretrain.n_positions ({pretrain['n_positions']})")
-
-
-def check_vocab_size(tokenizer: Mapping[str, Any], base: Mapping[str, Any]) -> None:
-    """Raise UserError for an arm that cannot be built, or whose tokens do not fit the embedding that all arms share.
-
-    The size of a vocabulary that is loaded is known only later, when the tokenizer is built.
-    """
-    settings, vocab_size = read_settings(tokenizer), tokenizer["vocab_size"]
-    if vocab_size % VOCAB_SIZE_MULTIPLE:
-        raise UserError(
-            f"tokenizer.vocab_size is {vocab_size}: it must be a multiple of {VOCAB_SIZE_MULTIPLE}, for every arm alike"
-        )
-    needed = base["vocab_size"] + settings.token_count
-    if base["source"] == "train" and needed > vocab_size:
-        raise UserError(
-            f"tokenizer.vocab_size is {vocab_size}, but base_tokenizer.vocab_size is {base['vocab_size']} and this arm "
-            f"adds {settings.token_count} tokens: set it to at least {padded_size(needed)} for every arm"
-        )
-
-
-def check_written_paths(stages: Mapping[str, Mapping[str, Any]], outputs: Path) -> None:
-    """Raise UserError when a stage would write outside the folder `outputs`, links and ".." followed."""
-    root = outputs.resolve()
-    for stage, section in stages.items():
-        for key in WRITTEN_PATHS:
-            path = section.get(key)
-            if path is not None and root not in Path(str(path)).resolve().parents:
-                raise UserError(
-                    f"{stage}.{key} is {path}: a recipe writes inside {outputs} only; use a path below it, or move all "
-                    "outputs with make OUTPUTS=..."
-                )
 
 
 def recipe_path(stages: Mapping[str, Mapping[str, Any]], stage: str) -> Path:
@@ -268,6 +239,28 @@ def write_if_changed(path: Path, recipe: Mapping[str, Any]) -> bool:
     return True
 
 
+def changed_keys(old: Any, new: Any, key: str = "") -> list[str]:
+    """Return the keys, with those of their sections before them, whose values differ between two flat recipes."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [key]
+    below = [changed_keys(old.get(name), new.get(name), f"{key}.{name}".strip(".")) for name in {**old, **new}]
+    return [changed for keys in below for changed in keys]
+
+
+def write_and_tell(path: Path, recipe: Mapping[str, Any]) -> None:
+    """Write one flat recipe, and print what it changes in one that was there."""
+    old = load_yaml(path) if path.is_file() else None
+    if write_if_changed(path, recipe):
+        print(f"wrote {path}" if old is None else f"rewrote {path}: changed {', '.join(changed_keys(old, recipe))}")
+
+
+def check_comparison(compare: Mapping[str, Any]) -> None:
+    """Raise UserError for an experiment that evals/compare.py would refuse when all its runs are finished."""
+    from mulfact.evals.compare_arguments import CompareArguments, check_arguments
+
+    check_arguments(CompareArguments(**compare))
+
+
 @command
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compose the recipes of an experiment into flat YAML files.")
@@ -275,25 +268,30 @@ def main() -> None:
         "--recipes", type=Path, default=Path("recipes"), help="the folder with base.yaml, scales/ and arms/"
     )
     parser.add_argument("--scale", required=True, help="a file of scales/, such as smoke")
-    parser.add_argument("--conditions", nargs="+", required=True, help="files of arms/, such as baseline mulfact")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument(
+        "--conditions", nargs="*", action=Conditions, required=True, help="files of arms/, such as baseline mulfact"
+    )
+    parser.add_argument("--seeds", nargs="*", action=Seeds, default=[0])
     parser.add_argument("--experiment", action="store_true", help="also write the recipe that compares these runs")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="override single settings")
     arguments = parser.parse_args()
 
     grid = {"compare": {"conditions": arguments.conditions, "seeds": arguments.seeds}} if arguments.experiment else {}
-    written = [*SHARED_STAGES, *CONDITION_STAGES, *RUN_STAGES, *(["compare"] if arguments.experiment else [])]
-    vocab_sizes: dict[int, str] = {}
-    for condition in arguments.conditions:
-        for seed in arguments.seeds:
-            stages = compose(arguments.recipes, arguments.scale, condition, seed, arguments.set, grid)
-            vocab_sizes.setdefault(stages["tokenizer"]["vocab_size"], condition)
-            if len(vocab_sizes) > 1:
-                raise UserError(f"tokenizer.vocab_size differs between arms: {vocab_sizes}; it must be the same")
-            for stage in written:
-                path = recipe_path(stages, stage)
-                if write_if_changed(path, stages[stage]):
-                    print(f"wrote {path}")
+    runs = [
+        compose(arguments.recipes, arguments.scale, condition, seed, arguments.set, grid)
+        for condition in arguments.conditions
+        for seed in arguments.seeds
+    ]
+    sizes = {Path(run["tokenizer"]["output_dir"]).parent.name: run["tokenizer"]["vocab_size"] for run in runs}
+    if len(set(sizes.values())) > 1:
+        raise UserError(f"tokenizer.vocab_size differs between arms: {sizes}; it must be the same")
+    compare = runs[0]["compare"]
+    if arguments.experiment:
+        check_comparison(compare)
+    with experiment_lock(Path(compare["shared_dir"])) if arguments.experiment else nullcontext():
+        for stages in runs:
+            for stage in (*SHARED_STAGES, *CONDITION_STAGES, *RUN_STAGES, *grid):
+                write_and_tell(recipe_path(stages, stage), stages[stage])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from mulfact.errors import UserError
+from mulfact.experiment_lock import experiment_lock
 from mulfact.recipe import (
     compose,
     load_yaml,
@@ -21,6 +22,8 @@ from mulfact.recipe import (
     recipe_path,
     write_if_changed,
 )
+
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,10 @@ def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, ar
         ("tokenizer.surface_forms=[times]", "leaves out asterisk"),
         ("pretrain.tokens_per_step=1000", "multiple of pretrain.sequence_length"),
         ("sft.max_length=4096", "must not exceed pretrain.n_positions"),
+        ("seed=5", "an override cannot set seed; say make SEED=... instead"),
+        ("scale=foo", "say make SCALE="),
+        ("condition=foo", "say make CONDITION="),
+        ("compare.seeds=[1]", "say make SEEDS="),
         ("pretrain.tokens=${nowhere}", "nowhere"),
     ],
 )
@@ -282,3 +289,76 @@ def test_the_command_line_alone_moves_the_output_folder(recipes: Path, tmp_path:
 def test_an_arm_is_a_name_and_not_a_path(recipes: Path, name: str) -> None:
     with pytest.raises(UserError, match="unknown arm"):
         compose(recipes, "smoke", name, 0)
+
+
+@pytest.mark.parametrize("section", ["pretrain: {learning_rate: 0.01}", "corpus: {seed: 1}", "run_dir: x"])
+def test_an_arm_sets_its_tokenizer_and_nothing_else(recipes: Path, tmp_path: Path, section: str) -> None:
+    shutil.copytree(recipes, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "arms" / "fast.yaml").write_text(f"tokenizer: {{mode: weak}}\n{section}\n")
+    with pytest.raises(UserError, match=rf"fast\.yaml: {section.split(':')[0]} must not be set by an arm"):
+        compose(tmp_path, "smoke", "fast", 0)
+    (tmp_path / "arms" / "slow.yaml").write_text("extends: fast\n")
+    with pytest.raises(UserError, match=r"fast\.yaml: .* must not be set by an arm"):
+        compose(tmp_path, "smoke", "slow", 0)
+
+
+def test_a_scale_does_not_say_which_seed_is_run(recipes: Path, tmp_path: Path) -> None:
+    shutil.copytree(recipes, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "scales" / "mine.yaml").write_text("extends: smoke\nseed: 5\n")
+    with pytest.raises(UserError, match=r"mine\.yaml: seed is set on the command line only \(make SEED="):
+        compose(tmp_path, "mine", "mulfact", 0)
+
+
+def run_recipe(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m mulfact.recipe` at the scale smoke, with its outputs in a folder."""
+    command = [sys.executable, "-m", "mulfact.recipe", "--scale", "smoke", *arguments, f"outputs={folder}"]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--conditions mulfact --seeds 0", "compare.reference is 'baseline', which is not among the arms ['mulfact']"),
+        ("--conditions baseline --seeds 0", "compare needs two arms and a seed"),
+        ("--conditions baseline mulfact --seeds 0 0", "compare.seeds is [0, 0]: each may stand there once"),
+        ("--conditions baseline mulfact mulfact --seeds 0", "compare.conditions is"),
+    ],
+)
+def test_an_experiment_that_compares_nothing_is_refused_before_it_runs(
+    tmp_path: Path, arguments: str, message: str
+) -> None:
+    result = run_recipe(tmp_path, *arguments.split(), "--experiment", "--set")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {message}"), result.stderr
+    assert not list(tmp_path.iterdir())
+    assert run_recipe(tmp_path, *arguments.split(), "--set").returncode == 0  # its runs by themselves are welcome
+
+
+def test_an_arm_that_cannot_be_composed_leaves_no_recipe_of_another(tmp_path: Path) -> None:
+    assert "did you mean 'mulfact'" in run_recipe(tmp_path, "--conditions", "baseline", "mulfakt", "--set").stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recipe_that_changes_is_told_with_its_keys(tmp_path: Path) -> None:
+    arguments = ("--conditions", "baseline", "--set")
+    first = run_recipe(tmp_path, *arguments)
+    assert f"wrote {tmp_path}/smoke/recipes/corpus.yaml" in first.stdout
+    assert run_recipe(tmp_path, *arguments).stdout == ""
+    second = run_recipe(tmp_path, *arguments, "corpus.synthetic.tables=0.2", "corpus.seed=1", "corpus.num_workers=1")
+    assert second.stdout == f"rewrote {tmp_path}/smoke/recipes/corpus.yaml: changed seed, synthetic.tables\n"
+
+
+def test_two_experiments_in_one_folder_are_refused(
+    tmp_path: Path, recipes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mulfact.experiment_lock.PATIENCE", 0.2)
+    command = ["recipe", "--recipes", str(recipes), "--scale", "smoke", "--conditions", "baseline", "mulfact"]
+    monkeypatch.setattr(sys, "argv", [*command, "--experiment", "--set", f"outputs={tmp_path}"])
+    with (
+        experiment_lock(tmp_path / "smoke"),
+        pytest.raises(SystemExit, match=f"{tmp_path}/smoke: another make experiment works there"),
+    ):
+        main()
+    assert not (tmp_path / "smoke" / "recipes").exists()
+    main()
+    assert (tmp_path / "smoke" / "recipes").exists()

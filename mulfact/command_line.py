@@ -1,0 +1,70 @@
+"""Options that `make` fills in from its variables: a wrong value is told in one line, by the name of the variable.
+
+    parser.add_argument("--seeds", nargs="*", action=Seeds, default=[0])
+
+With `nargs="*"` an empty variable is told like any other wrong value.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from mulfact.errors import UserError
+
+
+class Variable(argparse.Action):
+    """An option whose words `read` turns into its value, or raises ValueError."""
+
+    name: ClassVar[str]
+    expected: ClassVar[str]
+
+    def read(self, words: Sequence[str]) -> Any:
+        raise NotImplementedError
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        try:
+            setattr(namespace, self.dest, self.read(values))
+        except ValueError:
+            raise UserError(f"{self.name}: found {' '.join(values)!r}; expected {self.expected}") from None
+
+
+class Conditions(Variable):
+    name, expected = "CONDITIONS", "names of arms, divided by spaces"
+
+    def read(self, words: Sequence[str]) -> list[str]:
+        if not words or any("," in word for word in words):
+            raise ValueError
+        return list(words)
+
+
+class Seeds(Variable):
+    name, expected = "SEEDS", "whole numbers from 0, divided by spaces"
+
+    def read(self, words: Sequence[str]) -> list[int]:
+        seeds = [int(word) for word in words if word.isdecimal()]
+        if not words or len(seeds) < len(words):
+            raise ValueError
+        return seeds
+
+
+class Jobs(Variable):
+    name, expected = "JOBS", "the number of cells that run at a time, from 1"
+
+    def read(self, words: Sequence[str]) -> int:
+        (word,) = words
+        if int(word) < 1:
+            raise ValueError
+        return int(word)
+
+
+class Price(Variable):
+    name, expected = "PRICE", "dollars for an hour of one device"
+
+    def read(self, words: Sequence[str]) -> float:
+        (word,) = words
+        if not (0 <= float(word) < math.inf):
+            raise ValueError
+        return float(word)

@@ -1,0 +1,180 @@
+"""What is refused when a recipe is composed, before anything has run: settings that would doom a stage hours later.
+
+    check_composed(stages)      # the flat recipes of one run, by stage
+
+Kinds of values are checked before (mulfact/recipe_types.py), and keys when the overlays are merged.
+"""
+
+import ast
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mulfact.errors import UserError, unknown
+from mulfact.tokenizers.custom import read_settings
+from mulfact.tokenizers.facts import VOCAB_SIZE_MULTIPLE, padded_size
+
+# Keys under which a stage writes. Their paths must lie in `outputs`, which only the command line may move.
+WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "run_dir", "output")
+
+# Numbers of things: at least one, where they are not null.
+COUNTS = {
+    "corpus": ("target_bytes", "shard_bytes", "num_workers"),
+    "base_tokenizer": ("vocab_size", "max_bytes"),
+    "tokenizer": ("vocab_size",),
+    "tokens": ("num_workers",),
+    "pretrain": (
+        "n_layer", "n_head", "n_embd", "n_positions", "sequence_length", "tokens_per_step", "micro_batch_size",
+        "max_steps", "target_tokens", "target_flops", "eval_steps", "eval_bytes", "save_steps", "keep_checkpoints",
+        "log_steps", "num_processes",
+    ),
+    "sft": ("max_length", "per_device_train_batch_size", "gradient_accumulation_steps", "max_steps"),
+    "readiness": ("prompts", "samples", "max_completion_length", "batch_size"),
+    "grpo": (
+        "max_completion_length", "num_generations", "per_device_train_batch_size", "gradient_accumulation_steps",
+        "max_steps",
+    ),
+    "eval": ("batch_size", "max_samples"),
+    "compare": ("bootstrap_samples",),
+}  # fmt: skip
+
+REWARDS = "mulfact.evals.rewards"
+Section = Mapping[str, Any]
+
+# Settings of TRL that would end in an error, or in numbers that cannot be compared, after training was paid for: the
+# key, whether its section is right, and what to write instead.
+TRL_RULES: tuple[tuple[str, Callable[[Section], bool], str], ...] = (
+    ("sft.packing", lambda sft: not sft["packing"], "false: packed, an arm with shorter rows would see more of them"),
+    (
+        "sft.pad_to_multiple_of",
+        lambda sft: sft["pad_to_multiple_of"] == sft["max_length"],
+        "${sft.max_length}: the ledger needs as many positions in each step of every arm",
+    ),
+    (
+        "grpo.num_generations",
+        lambda grpo: grpo["num_generations"] > 1 and generated_together(grpo) % grpo["num_generations"] == 0,
+        "2 or more, and a divisor of the completions that are generated together "
+        "(grpo.per_device_train_batch_size x grpo.gradient_accumulation_steps)",
+    ),
+    ("grpo.log_completions", lambda grpo: grpo["log_completions"], "true: the ledger counts what was generated"),
+    (
+        "grpo.reward_funcs",
+        lambda grpo: any(name.rpartition(".")[0] == REWARDS for name in grpo["reward_funcs"]),
+        f"a list with a reward of {REWARDS}, which also corrects the positions of GPT-2's padded prompts",
+    ),
+    *(
+        (f"{stage}.save_strategy", lambda trl: trl["save_strategy"] == "steps", "steps: its last one is published")
+        for stage in ("sft", "grpo")
+    ),
+    *(
+        (
+            f"{stage}.num_train_epochs",
+            lambda trl: trl.get("num_train_epochs") is None,
+            "left out: max_steps says how long is trained",
+        )
+        for stage in ("sft", "grpo")
+    ),
+    *(
+        (
+            f"grpo.{key}",
+            lambda grpo, key=key, neutral=neutral: grpo.get(key) in (None, neutral),
+            f"left out{'' if neutral is None else f' or {neutral}'}: the readiness gate samples without it",
+        )
+        for key, neutral in (
+            ("top_p", 1.0), ("top_k", 0), ("min_p", None), ("repetition_penalty", 1.0), ("generation_kwargs", None),
+        )
+    ),
+)  # fmt: skip
+
+
+def check_composed(stages: Mapping[str, Section]) -> None:
+    """Raise UserError for settings that cannot work, alone or together."""
+    check_counts(stages)
+    check_vocab_size(stages["tokenizer"], stages["base_tokenizer"])
+    check_shape(stages["pretrain"])
+    for key, length in (
+        ("pretrain.sequence_length", stages["pretrain"]["sequence_length"]),
+        ("sft.max_length", stages["sft"]["max_length"]),
+        ("grpo.max_completion_length", stages["grpo"]["max_completion_length"]),
+    ):
+        positions = stages["pretrain"]["n_positions"]
+        if length > positions:
+            raise UserError(f"{key} is {length}: it must not exceed pretrain.n_positions ({positions})")
+    for path, holds, instead in TRL_RULES:
+        stage, key = path.split(".")
+        if not holds(stages[stage]):
+            raise UserError(f"{path} is {stages[stage][key]!r}: it must be {instead}")
+    check_rewards(stages["grpo"]["reward_funcs"])
+
+
+def check_counts(stages: Mapping[str, Section]) -> None:
+    """Raise UserError for a number of things below one."""
+    for stage, keys in COUNTS.items():
+        for key in keys:
+            count = stages[stage][key]
+            # What base.yaml leaves null may have come as anything.
+            if count is not None and (not isinstance(count, int | float) or isinstance(count, bool) or count < 1):
+                raise UserError(f"{stage}.{key} is {count!r}: expected a number from 1")
+
+
+def check_shape(pretrain: Section) -> None:
+    """Raise UserError where a step is not made of whole sequences, or a layer not of whole heads."""
+    for key, divisor in (("tokens_per_step", "sequence_length"), ("n_embd", "n_head")):
+        if pretrain[key] % pretrain[divisor]:
+            raise UserError(
+                f"pretrain.{key} is {pretrain[key]}: it must be a multiple of pretrain.{divisor} ({pretrain[divisor]})"
+            )
+
+
+def generated_together(grpo: Section) -> int:
+    """Return how many completions TRL generates at a time, whole groups of num_generations."""
+    steps = grpo.get("steps_per_generation") or grpo["gradient_accumulation_steps"]
+    return int(grpo.get("generation_batch_size") or grpo["per_device_train_batch_size"] * steps)
+
+
+def check_rewards(names: list[str]) -> None:
+    """Raise UserError for a name that is none of the rewards of this project although it begins so."""
+    for name in names:
+        module, _, function = name.rpartition(".")
+        if module == REWARDS and function not in own_rewards():
+            raise unknown("reward", name, {f"{REWARDS}.{own}" for own in own_rewards()}, "grpo.reward_funcs")
+
+
+@cache
+def own_rewards() -> frozenset[str]:
+    """Return the names of the rewards in evals/rewards.py, which is read and not imported: it brings torch along."""
+    tree = ast.parse((Path(__file__).parent / "evals" / "rewards.py").read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return frozenset(node.name for node in functions if [a.arg for a in node.args.args][:1] == ["completions"])
+
+
+def check_vocab_size(tokenizer: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+    """Raise UserError for an arm that cannot be built, or whose tokens do not fit the embedding that all arms share.
+
+    The size of a vocabulary that is loaded is known only later, when the tokenizer is built.
+    """
+    settings, vocab_size = read_settings(tokenizer), tokenizer["vocab_size"]
+    if vocab_size % VOCAB_SIZE_MULTIPLE:
+        raise UserError(
+            f"tokenizer.vocab_size is {vocab_size}: it must be a multiple of {VOCAB_SIZE_MULTIPLE}, for every arm alike"
+        )
+    needed = base["vocab_size"] + settings.token_count
+    if base["source"] == "train" and needed > vocab_size:
+        raise UserError(
+            f"tokenizer.vocab_size is {vocab_size}, but base_tokenizer.vocab_size is {base['vocab_size']} and this arm "
+            f"adds {settings.token_count} tokens: set it to at least {padded_size(needed)} for every arm"
+        )
+
+
+def check_written_paths(stages: Mapping[str, Mapping[str, Any]], outputs: Path) -> None:
+    """Raise UserError when a stage would write outside the folder `outputs`, links and ".." followed."""
+    root = outputs.resolve()
+    for stage, section in stages.items():
+        for key in WRITTEN_PATHS:
+            path = section.get(key)
+            if path is not None and root not in Path(str(path)).resolve().parents:
+                raise UserError(
+                    f"{stage}.{key} is {path}: a recipe writes inside {outputs} only; use a path below it, or move all "
+                    "outputs with make OUTPUTS=..."
+                )

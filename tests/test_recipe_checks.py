@@ -1,0 +1,82 @@
+"""Settings that would end in an error hours later are refused when a recipe is composed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mulfact.errors import UserError
+from mulfact.evals import rewards
+from mulfact.recipe import compose
+from mulfact.recipe_checks import own_rewards
+
+
+@pytest.fixture(scope="module")
+def recipes(repository: Path) -> Path:
+    return repository / "recipes"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("pretrain.max_steps=-4", "pretrain.max_steps is -4: expected a number from 1"),
+        ("pretrain.micro_batch_size=0", "pretrain.micro_batch_size is 0: expected a number from 1"),
+        ("eval.max_samples=some", "eval.max_samples is 'some': expected a number from 1"),
+        ("sft.max_steps=0", "sft.max_steps is 0: expected a number from 1"),
+        ("pretrain.n_head=7", "pretrain.n_embd is 128: it must be a multiple of pretrain.n_head (7)"),
+        ("grpo.num_generations=7", "grpo.num_generations is 7: it must be 2 or more, and a divisor"),
+        ("grpo.num_generations=1", "grpo.num_generations is 1: it must be 2 or more"),
+        ("grpo.num_generations=128 grpo.steps_per_generation=1", "grpo.num_generations is 128: it must be"),
+        ("sft.packing=true", "sft.packing is True: it must be false"),
+        ("sft.pad_to_multiple_of=8", "sft.pad_to_multiple_of is 8: it must be ${sft.max_length}"),
+        ("grpo.log_completions=false", "grpo.log_completions is False: it must be true"),
+        ("sft.save_strategy=epoch", "sft.save_strategy is 'epoch': it must be steps"),
+        ("grpo.save_strategy=no", "grpo.save_strategy is 'no': it must be steps"),
+        ("sft.num_train_epochs=3", "sft.num_train_epochs is 3: it must be left out"),
+        ("grpo.reward_funcs=[]", "grpo.reward_funcs is []: it must be a list with a reward of mulfact.evals.rewards"),
+        ("grpo.reward_funcs=[accuracy_reward]", "grpo.reward_funcs is ['accuracy_reward']: it must be a list with"),
+        (
+            "grpo.reward_funcs=[mulfact.evals.rewards.exact_matsch]",
+            "unknown reward 'mulfact.evals.rewards.exact_matsch'; did you mean 'mulfact.evals.rewards.exact_match'",
+        ),
+        ("grpo.top_p=0.9", "grpo.top_p is 0.9: it must be left out or 1.0: the readiness gate samples without it"),
+        ("grpo.top_k=40", "grpo.top_k is 40: it must be left out or 0"),
+        ("grpo.min_p=0.1", "grpo.min_p is 0.1: it must be left out: "),
+        ("grpo.repetition_penalty=1.2", "grpo.repetition_penalty is 1.2: it must be left out or 1.0"),
+        ("grpo.generation_kwargs={no_repeat_ngram_size: 3}", "grpo.generation_kwargs is {'no_repeat_ngram_size': 3}"),
+    ],
+)
+def test_what_would_doom_a_run_is_refused(recipes: Path, overrides: str, message: str) -> None:
+    split = [overrides] if "{" in overrides else overrides.split()
+    with pytest.raises(UserError) as refused:
+        compose(recipes, "smoke", "mulfact", 0, split)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "grpo.top_p=1.0",
+        "grpo.num_generations=256",  # of 64 x 4 that are generated together
+        "grpo.reward_funcs=[mulfact.evals.rewards.exact_match, mulfact.evals.rewards.brevity, my.own.reward]",
+    ],
+)
+def test_what_dooms_nothing_is_accepted(recipes: Path, override: str) -> None:
+    compose(recipes, "smoke", "mulfact", 0, [override])
+
+
+def test_the_rewards_that_are_read_are_those_that_trl_finds() -> None:
+    assert own_rewards() == {"exact_match", "answer_format", "brevity", "no_repetition"}
+    assert all(callable(getattr(rewards, name)) for name in own_rewards())
+
+
+def test_composing_brings_neither_torch_nor_trl_along(repository: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from mulfact.recipe import compose, check_comparison\n"
+        "compare = compose(Path('recipes'), 'smoke', 'mulfact', 0, "
+        "grid={'compare': {'conditions': ['baseline', 'mulfact'], 'seeds': [0]}})['compare']\n"
+        "check_comparison(compare)\n"
+        "assert not {'torch', 'trl', 'transformers'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)
