@@ -25,6 +25,24 @@ endif
 PRETRAIN_ACCELERATE ?= $(ACCELERATE)
 PYTHON     ?= python3
 
+# Folders are named after these: with none or two of them `rm -rf` and the rules below would mean others.
+ONE_WORD = $(if $(filter 1,$(words $($(1)))),,$(error $(1) is '$($(1))': expected one word, such as $(1)=$(2)))
+$(call ONE_WORD,SCALE,smoke)
+$(call ONE_WORD,CONDITION,mulfact)
+$(call ONE_WORD,SEED,0)
+$(call ONE_WORD,OUTPUTS,outputs)
+ifneq ($(filter . ..,$(subst /, . ,$(SCALE))),)
+$(error SCALE is '$(SCALE)': expected the name of a file in recipes/scales, such as smoke)
+endif
+ifneq ($(word 2,$(GSM8K)),)
+$(error GSM8K is '$(GSM8K)': expected a Hub id, or a folder without a space in its path; move or link it there)
+endif
+
+# As they were typed: in "$6*9" make would see a variable of its own.
+override TEXT := $(value TEXT)
+override FILES := $(value FILES)
+export TEXT FILES
+
 R   := $(OUTPUTS)/$(SCALE)
 RUN := $(R)/$(CONDITION)/seed-$(SEED)
 GSM8K_FILES := $(wildcard $(GSM8K)/*.jsonl)
@@ -40,7 +58,9 @@ export TOKENIZERS_PARALLELISM := false
 export MALLOC_MMAP_THRESHOLD_ ?= 2000000000
 export MALLOC_TRIM_THRESHOLD_ ?= 4000000000
 
-SETTINGS = --set outputs=$(OUTPUTS) $(if $(LAUNCH),pretrain.num_processes=$(PROCESSES)) $(if $(GSM8K),posttrain.gsm8k=$(GSM8K)) $(OVERRIDES)
+# In YAML's quotes, for a folder may be called 2026.
+SETTINGS = --set 'outputs="$(OUTPUTS)"' $(if $(LAUNCH),pretrain.num_processes=$(PROCESSES)) \
+	$(if $(GSM8K),'posttrain.gsm8k="$(GSM8K)"') $(OVERRIDES)
 COMPOSE = python -m mulfact.recipe --scale $(SCALE) $(SETTINGS)
 PLAN = python -m mulfact.modeling.plan --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) $(SETTINGS)
 SUBMAKE = $(MAKE) --no-print-directory
@@ -193,7 +213,7 @@ ifeq ($(MAKECMDGOALS),$(RUN)/eval/provenance.json)
 $(RUN)/eval/provenance.json: $(RUN)/recipes/eval.yaml $(call TRAINED,$(RUN)) $(R)/benchmarks/provenance.json
 	python evals/evaluate.py --config $<
 else
-RUNS_EACH := $(shell echo $$(( ($(words $(RUNS)) + $(JOBS) - 1) / $(JOBS) )))
+RUNS_EACH = $$(( ($(words $(RUNS)) + $(JOBS) - 1) / $(JOBS) ))
 $(RUNS:=/eval/provenance.json) &: $(RUNS:=/recipes/eval.yaml) $(call TRAINED,$(RUNS)) $(R)/benchmarks/provenance.json
 	printf '%s\n' $(filter %/recipes/eval.yaml,$^) | xargs -n $(RUNS_EACH) -P $(JOBS) python evals/evaluate.py --config
 .PRECIOUS: $(RUNS:=/eval/provenance.json)
