@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError, command
 from mulfact.evals.flops import ModelShape, backward_flops, forward_flops
 from mulfact.evals.rollouts import Passes, grpo_flops
@@ -209,16 +210,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Estimate what an experiment costs.")
     parser.add_argument("--recipes", type=Path, default=Path("recipes"), help="the folder with base.yaml")
     parser.add_argument("--scale", required=True, help="a file of scales/, such as smoke")
-    parser.add_argument("--conditions", nargs="+", default=["baseline", "mulfact"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--conditions", nargs="*", action=Conditions, default=["baseline", "mulfact"])
+    parser.add_argument("--seeds", nargs="*", action=Seeds, default=[0])
     parser.add_argument("--gpu", default="h100", help=f"one of {', '.join(PEAK_FLOPS)}")
-    parser.add_argument("--price", type=float, help="dollars for an hour of one device")
-    parser.add_argument("--jobs", type=int, default=1, help="runs side by side on a GPU: warns if they may not fit it")
+    parser.add_argument("--price", nargs="*", action=Price, help="dollars for an hour of one device")
+    parser.add_argument(
+        "--jobs", nargs="*", action=Jobs, default=1, help="runs side by side on a GPU: warns if they may not fit it"
+    )
     parser.add_argument("--only_warn", action="store_true", help="print nothing but that warning")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="override single settings")
     options = parser.parse_args()
-    if options.price is not None and not (options.price >= 0 and math.isfinite(options.price)):
-        raise UserError(f"--price {options.price}: expected dollars for an hour of one device")
 
     name, peak = peak_flops(options.gpu)
     stages = compose(options.recipes, options.scale, options.conditions[0], options.seeds[0], options.set)

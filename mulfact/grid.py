@@ -7,7 +7,7 @@ This is a view around `make -k -j`: make alone knows which cell needs which, and
 What a stage prints goes to `logs/<stage>.log` beside its recipes. In a terminal the grid is redrawn in place; elsewhere
 there are lines, and with one job those of the logs as well. A failed cell does not stop the others; the end names it,
 with its log and the command that repeats it, and the exit status is 1. GRPO that its gate stopped (modeling/gate.py) is
-called gated, not failed: its run goes on with the checkpoints that it has.
+called gated, not failed: its run goes on with the checkpoints that it has. One experiment at a time works in a folder.
 """
 
 import argparse
@@ -21,12 +21,15 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 import psutil
 from rich.console import Console
 
 from mulfact.cells import Cell, cells_of
+from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError, command
+from mulfact.experiment_lock import experiment_lock
 from mulfact.grid_state import Grid
 from mulfact.grid_view import Lines, Screen, View
 from mulfact.modeling.readiness_record import READINESS, read_record, sentence
@@ -37,18 +40,43 @@ GRID_VARIABLES = ("CONDITIONS", "SEEDS", "CONDITION", "SEED", "JOBS", "PRICE")  
 EXIT_STATUS = 128 + signal.SIGTERM
 
 
-def run(grid: Grid, settings: Sequence[str], view: View) -> None:
+class Signals:
+    """SIGTERM and Ctrl-C, noted as they come and obeyed between two lines of make.
+
+    An exception in the handler could leave queue.get in the middle of its work, with a lock that is not its own.
+    """
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.note)
+
+    def note(self, number: int, frame: Any) -> None:
+        self.asked = number
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)  # a second Ctrl-C does not wait for what is stopped
+
+    def obey(self) -> None:
+        """Leave when a signal has come."""
+        if self.asked == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.asked is not None:
+            sys.exit(EXIT_STATUS)
+
+
+def run(grid: Grid, settings: Sequence[str], view: View, signals: Signals, lock: IO[bytes]) -> None:
     """Run every cell that is to do, also those that only others' failures held up.
 
-    `settings` are make's variables, NAME=value.
+    `settings` are make's variables, NAME=value. All that is started holds `lock`.
     """
     try:
-        drive(grid, settings, view)
+        drive(grid, settings, view, signals, lock)
         # All runs are evaluated by one command, which needs all of them; when some failed, the others go without them.
         trained = [cell.level for cell in grid.in_state("done", "gated") if cell.stage == "grpo"]
         waiting = [cell.level for cell in grid.in_state("to do") if cell.stage == "eval" and cell.level in trained]
         if waiting:
-            drive(grid, [*settings, "RUNS=" + " ".join(str(grid.folder / level) for level in waiting)], view)
+            runs = "RUNS=" + " ".join(str(grid.folder / level) for level in waiting)
+            drive(grid, [*settings, runs], view, signals, lock)
     finally:
         view.close()
 
@@ -62,28 +90,31 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS")}
 
 
-def expect(grid: Grid, settings: Sequence[str]) -> None:
+def expect(grid: Grid, settings: Sequence[str], signals: Signals) -> None:
     """Ask make what is to do. Raises UserError when it cannot tell."""
     command = make_command(settings, "--dry-run")
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    signals.obey()
     if result.returncode:
         raise UserError(f"make cannot tell what is to do: {result.stderr.strip()}")
     grid.expect(result.stdout)
 
 
-def drive(grid: Grid, settings: Sequence[str], view: View) -> None:
+def drive(grid: Grid, settings: Sequence[str], view: View, signals: Signals, lock: IO[bytes]) -> None:
     """Run make and follow it to its end; when this process is told to stop, so are all that it started."""
     if not grid.in_state("to do"):
         return
     process = subprocess.Popen(
         make_command(settings, f"--jobs={grid.jobs}", "LOGGED=1"),
         env=environment(),
+        stdin=lock,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     try:
         for line in lines_of(process):
+            signals.obey()
             if line is not None:
                 grid.read(line)
                 view.command(line)
@@ -92,7 +123,9 @@ def drive(grid: Grid, settings: Sequence[str], view: View) -> None:
             for cell in grid.look():
                 view.ended(cell)
             view.tick()
-        if process.wait() == 0:
+        status = process.wait()
+        signals.obey()
+        if status == 0:
             grid.settle()
     finally:
         stop(process)
@@ -165,14 +198,14 @@ def report(grid: Grid, settings: Sequence[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run an experiment's grid under make and show how it stands.")
     parser.add_argument("--folder", type=Path, required=True, help="what make calls the scale's outputs")
-    parser.add_argument("--conditions", nargs="+", required=True, help="files of arms/, such as baseline mulfact")
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--jobs", type=int, default=1, help="cells that run at a time")
-    parser.add_argument("--price", type=float, help="dollars for an hour of one device")
+    parser.add_argument(
+        "--conditions", nargs="*", action=Conditions, required=True, help="files of arms/, such as baseline mulfact"
+    )
+    parser.add_argument("--seeds", nargs="*", action=Seeds, required=True)
+    parser.add_argument("--jobs", nargs="*", action=Jobs, default=1, help="cells that run at a time")
+    parser.add_argument("--price", nargs="*", action=Price, help="dollars for an hour of one device")
     options = parser.parse_args()
-    if options.jobs < 1:
-        raise UserError(f"JOBS={options.jobs}: expected the number of cells that run at a time")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_STATUS))
+    signals = Signals()
 
     variables = make_variables(os.environ.get("MAKEFLAGS", "")) | {
         "SCALE": options.folder.name,
@@ -183,11 +216,12 @@ def main() -> None:
     settings = [f"{name}={value}" for name, value in variables.items()]
     recipe = Cell(f"{options.conditions[0]}/seed-{options.seeds[0]}", "pretrain").recipe(options.folder)
     price = None if options.price is None else options.price * load_yaml(recipe)["num_processes"]
-    grid = Grid(options.folder, cells_of(options.conditions, options.seeds), options.jobs, price)
-    expect(grid, settings)
-    console = Console()
-    run(grid, settings, Screen(grid, console) if console.is_terminal else Lines(grid))
-    report(grid, settings)
+    with experiment_lock(options.folder) as lock:
+        grid = Grid(options.folder, cells_of(options.conditions, options.seeds), options.jobs, price)
+        expect(grid, settings, signals)
+        console = Console()
+        run(grid, settings, Screen(grid, console) if console.is_terminal else Lines(grid), signals, lock)
+        report(grid, settings)
 
 
 if __name__ == "__main__":

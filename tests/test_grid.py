@@ -11,11 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
 from mulfact.cells import Cell, Log, cells_in, cells_of
-from mulfact.grid import make_variables, repeat_command
+from mulfact.errors import UserError
+from mulfact.experiment_lock import experiment_lock
+from mulfact.grid import Signals, make_variables, repeat_command
 from mulfact.grid_state import Grid
 from mulfact.grid_view import Screen
 
@@ -54,7 +57,8 @@ class Workshop:
         self.bin.mkdir()
         for name in ("Makefile", "setup.cfg", "pyproject.toml"):
             shutil.copy2(repository / name, folder / name)
-        (folder / "recipes").symlink_to(repository / "recipes")
+        for name in ("recipes", "docs"):
+            (folder / name).symlink_to(repository / name)
         stub = STUB.format(python=sys.executable)
         for name in ("accelerate", "trl", "stub"):
             (self.bin / name).write_text(stub)
@@ -152,19 +156,19 @@ def test_a_gated_cell_has_not_failed_and_its_run_goes_on(workshop: Workshop) -> 
 
 
 def test_a_run_that_trained_longer_passes_its_gate_and_the_other_way_round(workshop: Workshop) -> None:
-    settings = ("CONDITIONS=baseline", "SEEDS=0")
+    settings = ("CONDITIONS=baseline mulfact", "SEEDS=0")
     run = workshop.folder / "outputs/smoke/baseline/seed-0"
     assert workshop.make(*settings, GATED="baseline/seed-0").returncode == 0
     longer = workshop.make(*settings, "OVERRIDES=sft.max_steps=7")
     assert longer.returncode == 0
-    assert "12 of 12 cells done, elapsed" in longer.stdout
+    assert "20 of 20 cells done, elapsed" in longer.stdout
     assert not (run / "grpo_stopped.json").exists()
     trained, evaluated = (run / name / "provenance.json" for name in ("grpo_final", "eval"))
     assert evaluated.stat().st_mtime_ns > trained.stat().st_mtime_ns
     before = trained.stat().st_mtime_ns
     shorter = workshop.make(*settings, "OVERRIDES=sft.max_steps=3", GATED="baseline/seed-0")
     assert shorter.returncode == 0
-    assert "11 of 12 cells done, 1 gated" in shorter.stdout
+    assert "19 of 20 cells done, 1 gated" in shorter.stdout
     assert trained.stat().st_mtime_ns == before  # nothing that was trained is lost
     assert evaluated.stat().st_mtime_ns > (run / "grpo_stopped.json").stat().st_mtime_ns
     assert "python" not in workshop.make(*settings, "OVERRIDES=sft.max_steps=3").stdout
@@ -200,13 +204,13 @@ def test_grpo_by_itself_says_why_it_does_not_start_and_the_evaluation_goes_on(wo
 
 
 def test_one_job_shows_what_it_prints(workshop: Workshop) -> None:
-    result = workshop.make("CONDITIONS=baseline", "JOBS=1")
+    result = workshop.make("JOBS=1")
     assert result.returncode == 0, result.stderr
     assert "seen by launch --quiet" in result.stdout
 
 
 def test_a_signal_stops_everything_that_runs(workshop: Workshop) -> None:
-    assert workshop.make("CONDITIONS=baseline", FAIL="benchmarks.yaml").returncode != 0  # composes the recipes
+    assert workshop.make(FAIL="benchmarks.yaml").returncode != 0  # composes the recipes
     command = ["-m", "mulfact.grid", "--folder", "outputs/smoke", "--conditions", "baseline", "--seeds", "0"]
     process = subprocess.Popen(
         [sys.executable, *command], cwd=workshop.folder, env=workshop.environment(SLOW="60"), stdout=subprocess.DEVNULL
@@ -218,6 +222,55 @@ def test_a_signal_stops_everything_that_runs(workshop: Workshop) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 128 + signal.SIGTERM
     assert not (workshop.folder / "outputs/smoke/benchmarks/provenance.json").exists()
+
+
+def test_a_signal_waits_until_the_grid_looks_for_it() -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        signals = Signals()
+        signals.obey()
+        os.kill(os.getpid(), signal.SIGTERM)  # an exception here could come in the middle of queue.get
+        with pytest.raises(SystemExit) as left:
+            signals.obey()
+        assert left.value.code == 128 + signal.SIGTERM
+        signals = Signals()
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signals.obey()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def test_what_a_killed_grid_has_started_keeps_others_out_of_the_folder(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert workshop.make(FAIL="benchmarks.yaml").returncode != 0  # composes the recipes
+    folder = workshop.folder / "outputs/smoke"
+    command = ["-m", "mulfact.grid", "--folder", "outputs/smoke", "--conditions", "baseline", "mulfact", "--seeds", "0"]
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=workshop.folder, env=workshop.environment(SLOW="60"), stdout=subprocess.DEVNULL
+    )
+    log = folder / "logs/benchmarks.log"
+    deadline = time.time() + 20
+    while log.read_text().count("seen by") < 2 and time.time() < deadline:
+        time.sleep(0.05)
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    monkeypatch.setattr("mulfact.experiment_lock.PATIENCE", 0.2)
+    try:
+        with (
+            pytest.raises(UserError, match=r"another make experiment works there \(process \d+.*OUTPUTS="),
+            experiment_lock(folder),
+        ):
+            pass
+    finally:
+        for child in started:
+            child.kill()
+        psutil.wait_procs(started)
+    with experiment_lock(folder):
+        pass
 
 
 def test_progress_is_read_from_pretraining_and_from_trl(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_table_has_every_stage_and_the_whole(
     ("words", "named"),
     [
         (["--gpu", "voodoo2"], "choose one of H200"),
-        (["--price", "-1"], "--price"),
+        (["--price", "-1"], "PRICE: found '-1'"),
         (["--set", "pretrain.n_layers=3"], "did you mean 'pretrain.n_layer'"),
     ],
 )
