@@ -10,6 +10,7 @@ report.html.
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from mulfact.evals.outcomes import (
     usage,
 )
 from mulfact.evals.report import summary_table, write_report
-from mulfact.evals.secondary import called_for, describe_strata, fact_use, measures, with_strata
+from mulfact.evals.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
 from mulfact.evals.significance import constant_accuracy
 from mulfact.modeling.readiness_record import READINESS, decision
 from mulfact.provenance import hash_file, input_hash, stage_output, write_json
@@ -104,7 +105,8 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "measures": measures(arguments, runs, validation["pretrain"]),
         "heatmaps": heatmaps(runs),
         "usage": usage(runs),
-        "fact_use": fact_use(runs, facts),
+        "phrasings": phrasings(runs),
+        "fact_use": fact_use(runs, partial(called_for, Path(arguments.benchmarks), benchmarks)),
         "error_classes": error_classes(extended),
         "error_examples": error_examples(runs, task, stage),
         "curves": validation,

@@ -1,7 +1,7 @@
 """Secondary measures: the items that call for a fact, how facts are used, and measures other than accuracy."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,29 @@ from mulfact.evals.comparison import Run, stages_of
 from mulfact.evals.estimates import estimate_mean, matrix, tasks_of
 from mulfact.evals.outcomes import fact_tokens
 from mulfact.evals.significance import seed_mean
-from mulfact.tokenizers.rewrite import reference_rewriter
+from mulfact.tokenizers.facts import FactSettings
+from mulfact.tokenizers.rewrite import Rewriter
 
 Runs = Mapping[tuple[str, int], Run]
 Entry = dict[str, Any]
 Fact = tuple[int, int]  # operands in ascending order
 ANNOTATION = re.compile(r"<<.*?>>")
+CalledFor = dict[str, dict[str, set[Fact]]]  # task -> item id -> facts
 STRATUM = "{task}_facts"  # the items of a task whose solution uses a fact of 1-9
 
 
-def called_for(benchmarks_dir: Path, tasks: Mapping[str, Any]) -> dict[str, dict[str, set[Fact]]]:
-    """Return for each task {item id: the facts of 1-9 that its operands, or else its solution's annotations, hold}.
+def called_for(benchmarks_dir: Path, tasks: Mapping[str, Any], largest: int = 9) -> CalledFor:
+    """Return for each task {item id: the facts that its operands, or else its solution's annotations, hold}.
 
+    `largest`: operand of a fact; up to 9 the facts are those by which strata are chosen, the same in every arm.
     Items without operands and without a solution are left out, and so are tasks that hold nothing else.
     """
-    rewriter = reference_rewriter()
+    rewriter = Rewriter(FactSettings(mode="weak", max_operand=largest))
     facts: dict[str, dict[str, set[Fact]]] = {}
     for task in tasks:
         for _, row in read_jsonl(benchmarks_dir / f"{task}.jsonl"):
             if row.get("operands"):
-                found = {ordered(row["operands"])} if max(row["operands"]) <= 9 else set()
+                found = {ordered(row["operands"])} if max(row["operands"]) <= largest else set()
             elif row.get("solution"):
                 annotations = ANNOTATION.findall(row["solution"])
                 matches = [match for text in annotations for match in rewriter.matches(text)]
@@ -78,15 +81,17 @@ def describe_strata(benchmarks: Mapping[str, Any], runs: Runs) -> dict[str, Any]
     return described
 
 
-def fact_use(runs: Runs, facts: Mapping[str, Mapping[str, set[Fact]]]) -> list[Entry]:
-    """Return how each arm used its fact tokens, by stage and task, over seeds; arms without such tokens are left out.
+def fact_use(runs: Runs, called_up_to: Callable[[int], CalledFor]) -> list[Entry]:
+    """Return how each arm used its added tokens, by stage and task, over seeds; arms that generated none are left out.
 
-    `right`: the share of the generated fact tokens whose fact the item calls for; None where that is not known.
+    `called_up_to`: `called_for` by the largest operand of an arm's facts. `right`: the share of the generated facts
+    that the item calls for; None where that is not known, and for tokens that stand for no product.
     """
     entries = []
     for condition in dict.fromkeys(condition for condition, _ in runs):
         group = [run for (name, _), run in runs.items() if name == condition]
         operands = {name: ordered(fact["operands"]) for name, fact in fact_tokens(group[0]).items() if fact["operands"]}
+        facts = called_up_to(max(9, *(second for _, second in operands.values()))) if operands else {}
         for stage in stages_of(runs):
             tables = pd.concat([run.predictions[stage] for run in group])
             for task, table in tables.groupby("task", sort=False):
@@ -95,9 +100,10 @@ def fact_use(runs: Runs, facts: Mapping[str, Mapping[str, set[Fact]]]) -> list[E
                     continue
                 known = facts.get(str(task), {})
                 verdicts = [
-                    operands.get(name) in known[item]
+                    operands[name] in known[item]
                     for item, names in zip(used["item_id"], used["fact_tokens"], strict=True)
                     for name in (names if item in known else [])
+                    if name in operands
                 ]
                 unused = table[table["fact_tokens"].map(len) == 0]
                 entries.append(
@@ -112,6 +118,23 @@ def fact_use(runs: Runs, facts: Mapping[str, Mapping[str, set[Fact]]]) -> list[E
                         "accuracy_without": float(unused["correct"].mean()) if len(unused) else None,
                     }
                 )
+    return entries
+
+
+def phrasings(runs: Runs) -> list[Entry]:
+    """Return the accuracy on the 1-9 table by phrasing, of each arm and stage over seeds.
+
+    A strict tokenizer splits the plain prompt 6*9= as it never was split in training text, so phrasings may differ.
+    """
+    entries = []
+    for condition in dict.fromkeys(condition for condition, _ in runs):
+        group = [run for (name, _), run in runs.items() if name == condition]
+        for stage in stages_of(runs):
+            table = pd.concat([run.predictions[stage] for run in group])
+            items = table[table["task"] == "table_9"]
+            for name, rows in items.groupby(items["item_id"].str.rpartition("-")[2], sort=True):
+                accuracy = float(rows["correct"].mean())
+                entries.append({"condition": condition, "stage": stage, "phrasing": name, "accuracy": accuracy})
     return entries
 
 

@@ -206,7 +206,7 @@ def test_grpo_by_itself_says_why_it_does_not_start_and_the_evaluation_goes_on(wo
 def test_one_job_shows_what_it_prints(workshop: Workshop) -> None:
     result = workshop.make("JOBS=1")
     assert result.returncode == 0, result.stderr
-    assert "seen by launch --quiet" in result.stdout
+    assert "seen by modeling/supervise.py --folder" in result.stdout
 
 
 def test_a_signal_stops_everything_that_runs(workshop: Workshop) -> None:

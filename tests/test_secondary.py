@@ -1,6 +1,7 @@
 """The items that call for a fact, how facts are used, and measures other than accuracy."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison import Run
 from mulfact.evals.outcomes import error_examples, solved_share
-from mulfact.evals.secondary import called_for, describe_strata, fact_use, measures, with_strata
+from mulfact.evals.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
 from mulfact.provenance import write_json
 
 ARGUMENTS = CompareArguments("", "", ["plain", "facts"], "plain", [0, 1], bootstrap_samples=1000)
@@ -84,13 +85,35 @@ def test_a_stratum_is_one_more_task_with_the_same_rows(runs: dict[tuple[str, int
 
 
 def test_fact_use_counts_right_and_wrong_facts(runs: dict[tuple[str, int], Run]) -> None:
-    entries = fact_use(runs, {"gsm8k_cot": {"a": {(6, 9)}, "b": {(3, 4)}}})
+    entries = fact_use(runs, lambda largest: {"gsm8k_cot": {"a": {(6, 9)}, "b": {(3, 4)}}} if largest == 9 else {})
     assert {entry["condition"] for entry in entries} == {"facts"}
     assert len(entries) == 3
     entry = entries[0]
     assert (entry["share_of_completions"], entry["tokens_per_completion"], entry["right"]) == (0.5, 1.0, 0.5)
     assert (entry["accuracy_with"], entry["accuracy_without"]) == (1.0, 0.0)
-    assert fact_use(runs, {})[0]["right"] is None
+    assert fact_use(runs, lambda _: {})[0]["right"] is None
+
+
+def test_facts_above_nine_are_right_where_they_are_called_for(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "facts_20", 0, [{"item_id": "a", "fact_tokens": ["<MUL_15_12>"], "task": "table_20"}])
+    fact = {"token": "<MUL_15_12>", "operands": [15, 12], "text": "15*12"}
+    write_json(run.folder / "grpo_final" / "facts.json", {"fact_tokens": [fact]})
+    write_benchmark(tmp_path, "table_20", [{"id": "a", "operands": [12, 15], "solution": None}])
+    entry = fact_use({("facts_20", 0): run}, partial(called_for, tmp_path, {"table_20": None}))[0]
+    assert entry["right"] == 1.0
+
+
+def test_tokens_that_stand_for_no_product_are_neither_right_nor_wrong(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "placebo", 0, [{"item_id": "a", "fact_tokens": ["<PAIR_1>"]}])
+    write_json(run.folder / "grpo_final" / "facts.json", {"fact_tokens": [{"token": "<PAIR_1>", "operands": None}]})
+    assert fact_use({("placebo", 0): run}, lambda _: {"gsm8k_cot": {"a": {(6, 9)}}})[0]["right"] is None
+
+
+def test_the_table_is_told_by_phrasing(tmp_path: Path) -> None:
+    rows = [{"task": "table_9", "item_id": f"table_9-{n}x9-{name}", "correct": name == "words" or n == 1}
+            for n in (1, 2) for name in ("plain", "words")]  # fmt: skip
+    entries = [e for e in phrasings({("facts", 0): make_run(tmp_path, "facts", 0, rows)}) if e["stage"] == "sft"]
+    assert [(entry["phrasing"], entry["accuracy"]) for entry in entries] == [("plain", 0.5), ("words", 1.0)]
 
 
 def test_measures_are_paired_with_the_reference(runs: dict[tuple[str, int], Run]) -> None:
