@@ -9,9 +9,12 @@ Three rules read the same text:
   compared after its normalisation, which also drops one final full stop.
 - flexible: its flexible-extract filter: the last number anywhere in the text.
 Plain prompts such as "6*9=" are not answered with "####"; the rule "number" reads their first line instead.
+
+What is read, in training and in evaluation, is the text in front of the first stop sequence: `text_before`.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 ANSWER = re.compile(r"#### (\-?[0-9\.\,]+)")
@@ -28,6 +31,13 @@ class Grade:
     correct: bool
     correct_strict: bool
     correct_flexible: bool
+
+
+def text_before(text: str, stop_sequences: Sequence[str]) -> str:
+    """Return `text` up to the first stop sequence."""
+    for stop in stop_sequences:
+        text = text.split(stop)[0]
+    return text
 
 
 def extract_answer(text: str) -> str | None:

@@ -23,6 +23,7 @@ from transformers import AutoModelForCausalLM
 
 from mulfact.data_builders.items import Item
 from mulfact.errors import UserError
+from mulfact.evals.answers import text_before
 from mulfact.evals.tasks import SPLIT, item_of
 
 with torch.no_grad():  # lighteval switches gradients off for the whole process; leaving the block restores them
@@ -99,13 +100,6 @@ def with_lists(response: ModelResponse) -> ModelResponse:
 def full_text(doc: Doc) -> str:
     """Return prompt and gold completion."""
     return doc.query + doc.choices[0]
-
-
-def text_before(text: str, stop_sequences: Sequence[str]) -> str:
-    """Return `text` up to the first stop sequence."""
-    for stop in stop_sequences:
-        text = text.split(stop)[0]
-    return text
 
 
 class TaskRegistry(Registry):

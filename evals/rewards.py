@@ -1,13 +1,14 @@
 """Rewards of `trl grpo`, named in a recipe by dotted path.
 
     reward_funcs: [mulfact.evals.rewards.exact_match]
-    env: {MULFACT_FACTS: <model folder>/facts.json}
+    env: {MULFACT_FACTS: <model folder>/facts.json, MULFACT_STOP_SEQUENCES: '["\\nQuestion:"]'}
 
 Every reward is a function of the completion's text and of what the data set says about its prompt, so two completions
 that differ only in their tokens are paid the same. Token ids are read to be counted and logged, never to be paid for.
-The rewards below `exact_match` are optional terms: list them after it, with TRL's `reward_weights`, in every arm alike.
-`trl grpo` exports the `env` mapping of its recipe, which is how a reward, called without the model, finds out
-which ids are fact tokens.
+The answer is read where evaluation reads it, in front of the first stop sequence; tokens behind that are spent for
+nothing. The rewards below `exact_match` are optional terms about the whole completion: list them after it, with TRL's
+`reward_weights`, in every arm alike. `trl grpo` exports the `env` mapping of its recipe, which is how a reward, called
+without the model, finds out which ids are fact tokens and which strings stop a completion.
 """
 
 import json
@@ -20,13 +21,14 @@ from statistics import fmean
 from typing import Any
 
 from mulfact.errors import UserError
-from mulfact.evals.answers import extract_answer, is_correct
+from mulfact.evals.answers import extract_answer, is_correct, text_before
 from mulfact.modeling.left_padding import positions_follow_mask
 
 # Of this project `trl grpo` imports only this module, and it scores GPT-2's rollouts wrong without.
 positions_follow_mask()
 
 FACTS_VARIABLE = "MULFACT_FACTS"
+STOP_VARIABLE = "MULFACT_STOP_SEQUENCES"
 FULL_LENGTH = 1000  # characters at which `brevity` is -1
 LAST_LINE = re.compile(r"#### -?[0-9.,]+\s*\Z")
 
@@ -41,15 +43,19 @@ def exact_match(
     completion_ids: Sequence[Sequence[int]] | None = None,
     log_metric: LogMetric | None = None,
     log_extra: LogExtra | None = None,
+    stop_sequences: Sequence[str] | None = None,
     **kwargs: Any,
 ) -> list[float]:
     """Return 1.0 for each completion with the right final answer by the headline rule, else 0.0.
 
+    Reads a completion up to the first of `stop_sequences`; None: those that MULFACT_STOP_SEQUENCES holds.
     Logs, per batch and per completion: fact tokens, length in tokens and in characters, whether there is an answer, and
     the share of repeated word 4-grams; per batch also the mean reward of each source of problems (`reward_gsm8k`).
-    Raises UserError when MULFACT_FACTS names a file that is missing or is not a facts.json.
+    Raises UserError when MULFACT_FACTS names a file that is missing or is not a facts.json, and when nobody says what
+    stops a completion: another text than the evaluated one would be graded.
     """
-    extracted = [extract_answer(text) for text in completions]
+    stops = exported_stop_sequences(os.environ.get(STOP_VARIABLE)) if stop_sequences is None else stop_sequences
+    extracted = [extract_answer(text_before(text, stops)) for text in completions]
     columns: dict[str, list] = {
         "completion_characters": [len(text) for text in completions],
         "answered": [answer is not None for answer in extracted],
@@ -95,6 +101,24 @@ def repetition_rate(text: str, n: int = 4) -> float:
     words = text.split()
     grams = list(zip(*(words[start:] for start in range(n)), strict=False))
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+@lru_cache
+def exported_stop_sequences(exported: str | None) -> tuple[str, ...]:
+    """Return the stop sequences of a chain of thought from a JSON list of strings.
+
+    Raises UserError when it is missing or something else.
+    """
+    try:
+        stops = json.loads(exported or "")
+    except ValueError:
+        stops = None
+    if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
+        raise UserError(
+            f"{STOP_VARIABLE}={exported}: expected a JSON list of strings; set it in the env of the grpo recipe to "
+            "${json:${eval.stop_sequences.cot}}, so that training grades the text that evaluation grades"
+        )
+    return tuple(stops)
 
 
 @lru_cache

@@ -31,6 +31,9 @@ class ReadinessArguments:
     output_dir: str = field(metadata={"help": "Folder of readiness.json and completions.jsonl."})
     model_name_or_path: str = field(metadata={"help": "The SFT checkpoint, which GRPO would start from."})
     dataset_name: str = field(metadata={"help": "Folder of GRPO's prompts; its validation.jsonl is the slice."})
+    stop_sequences: list[str] = field(
+        metadata={"help": "What ends a chain of thought, for the reward as in evaluation."}
+    )
     seed: int = field(default=0, metadata={"help": "Of the sampling."})
     prompts: int = field(default=64, metadata={"help": "Development prompts, the first of the slice."})
     samples: int = field(default=8, metadata={"help": "Completions of each prompt: the k of pass@k."})
@@ -57,7 +60,8 @@ def main() -> None:
         rows = [row for _, row in read_jsonl(prompts / "validation.jsonl")][: arguments.prompts]
         completions = sample(arguments, [row["prompt"] for row in rows])
         rewards = [
-            exact_match(texts, [row["answer"]] * len(texts)) for row, texts in zip(rows, completions, strict=True)
+            exact_match(texts, [row["answer"]] * len(texts), stop_sequences=arguments.stop_sequences)
+            for row, texts in zip(rows, completions, strict=True)
         ]
         record = decide(np.array(rewards), arguments)
         write_json(folder / RECORD, record)

@@ -8,6 +8,7 @@ A file is written only when its content changes, so that `make` runs again exact
 
 import argparse
 import dataclasses
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -42,6 +43,13 @@ COMMAND_LINE = {**RUN_KEYS, "outputs": "OUTPUTS"}
 GRID_KEYS = {**RUN_KEYS, "compare.conditions": "CONDITIONS", "compare.seeds": "SEEDS"}
 
 Arguments = TypeVar("Arguments")
+
+# ${json:${section.key}}: a value as JSON, for what TRL exports as an environment variable.
+OmegaConf.register_resolver(
+    "json",
+    lambda value: json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value),
+    replace=True,
+)
 
 
 def parse(dataclass: type[Arguments], command_line: Sequence[str] | None = None) -> Arguments:

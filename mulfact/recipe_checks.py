@@ -6,6 +6,7 @@ Kinds of values are checked before (mulfact/recipe_types.py), and keys when the 
 """
 
 import ast
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -101,11 +102,28 @@ def check_composed(stages: Mapping[str, Section]) -> None:
         positions = stages["pretrain"]["n_positions"]
         if length > positions:
             raise UserError(f"{key} is {length}: it must not exceed pretrain.n_positions ({positions})")
+    check_grading(stages["grpo"], stages["eval"])
     for path, holds, instead in TRL_RULES:
         stage, key = path.split(".")
         if not holds(stages[stage]):
             raise UserError(f"{path} is {stages[stage][key]!r}: it must be {instead}")
     check_rewards(stages["grpo"]["reward_funcs"])
+
+
+def check_grading(grpo: Section, evaluation: Section) -> None:
+    """Raise UserError where evaluation would grade another text than GRPO was paid for."""
+    longest, seen = grpo["max_completion_length"], evaluation["generation_size"]["cot"]
+    if longest > seen:
+        raise UserError(
+            f"grpo.max_completion_length is {longest}, but eval.generation_size.cot is {seen}: evaluation would cut "
+            "completions that GRPO was paid for; raise the second or lower the first"
+        )
+    stops = grpo["env"].get("MULFACT_STOP_SEQUENCES")
+    if stops != json.dumps(evaluation["stop_sequences"]["cot"]):
+        raise UserError(
+            f"grpo.env.MULFACT_STOP_SEQUENCES is {stops!r}: training must grade the text that evaluation grades; leave "
+            "it at ${json:${eval.stop_sequences.cot}}"
+        )
 
 
 def check_counts(stages: Mapping[str, Section]) -> None:

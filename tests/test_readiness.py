@@ -17,7 +17,7 @@ from mulfact.modeling.readiness_record import READINESS, RECORD, STOPPED, check_
 
 
 def arguments(**changes: object) -> ReadinessArguments:
-    return ReadinessArguments("out", "model", "prompts", **{"samples": 4, "threshold": 0.5, **changes})  # type: ignore[arg-type]
+    return ReadinessArguments("out", "model", "prompts", ["\nQuestion:"], **{"samples": 4, "threshold": 0.5, **changes})  # type: ignore[arg-type]
 
 
 def test_the_record_counts_prompts_with_an_answer() -> None:
@@ -67,8 +67,8 @@ def measure(run: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
 
     def call(name: str, *flags: str) -> Path:
         command = ["readiness.py", "--output_dir", run / name, "--model_name_or_path", run / "sft_final",
-                   "--dataset_name", run / "posttrain/grpo", "--max_completion_length", 8, "--samples", 3,
-                   "--use_cpu", "true", *flags]  # fmt: skip
+                   "--dataset_name", run / "posttrain/grpo", "--stop_sequences", "\nQuestion:",
+                   "--max_completion_length", 8, "--samples", 3, "--use_cpu", "true", *flags]  # fmt: skip
         monkeypatch.setattr(sys, "argv", [str(part) for part in command])
         readiness.main()
         return run / name
@@ -91,6 +91,17 @@ def test_the_same_seed_measures_the_same_and_keeps_every_completion(measure: Cal
     assert [row["answer"] for row in rows] == ["54", "63", "162"]
     assert all(len(row["completions"]) == len(row["rewards"]) == 3 for row in rows)
     assert read_record(first)["prompts"] == 3
+
+
+def test_an_answer_behind_a_stop_sequence_is_not_one(
+    measure: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [" #### 54\nQuestion: more", "\nQuestion: more\nSolution: #### 54", " #### 54"]
+    monkeypatch.setattr(readiness, "sample", lambda arguments, prompts: [texts] * len(prompts))
+    rows = [
+        json.loads(line) for line in (measure("cut", "--prompts", "1") / "completions.jsonl").read_text().splitlines()
+    ]
+    assert [row["rewards"] for row in rows] == [[1.0, 0.0, 1.0]]
 
 
 def test_only_the_first_prompts_are_asked(measure: Callable[..., Path]) -> None:

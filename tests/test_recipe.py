@@ -1,6 +1,7 @@
 """Recipes: composition, what may differ between two arms, and errors that name the nearest valid key."""
 
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -133,6 +134,24 @@ def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, ar
     ],
 )
 def test_settings_that_cannot_work_are_refused(recipes: Path, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose(recipes, "smoke", "mulfact", 0, [override])
+
+
+def test_training_is_told_what_stops_a_completion_in_evaluation(recipes: Path) -> None:
+    stages = compose(recipes, "smoke", "mulfact", 0, ['eval.stop_sequences.cot=["\\nQuestion:", "\\n\\n"]'])
+    assert json.loads(stages["grpo"]["env"]["MULFACT_STOP_SEQUENCES"]) == ["\nQuestion:", "\n\n"]
+    assert stages["readiness"]["stop_sequences"] == ["\nQuestion:", "\n\n"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("grpo.max_completion_length=161", "evaluation would cut completions that GRPO was paid for"),
+        ("grpo.env.MULFACT_STOP_SEQUENCES='[]'", "training must grade the text that evaluation grades"),
+    ],
+)
+def test_training_on_what_evaluation_does_not_see_is_refused(recipes: Path, override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         compose(recipes, "smoke", "mulfact", 0, [override])
 

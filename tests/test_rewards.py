@@ -2,12 +2,20 @@
 
 import inspect
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
+from evaluation_run import WINDOW, write_checkpoint, write_tokenizer
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
+from mulfact.data_builders.items import Benchmark, Item
 from mulfact.errors import UserError
-from mulfact.evals.answers import grade
+from mulfact.evals.harness import load_checkpoint, run_task
 from mulfact.evals.rewards import answer_format, brevity, exact_match, fact_token_ids, no_repetition, repetition_rate
+from mulfact.evals.tasks import task_config
+
+STOPS = ["\nQuestion:"]
 
 
 class Log:
@@ -21,6 +29,12 @@ class Log:
 
     def extra(self, name, values):
         self.columns[name] = values
+
+
+@pytest.fixture(autouse=True)
+def stop_sequences(monkeypatch):
+    """What `trl grpo` exports from the recipe's env."""
+    monkeypatch.setenv("MULFACT_STOP_SEQUENCES", json.dumps(STOPS))
 
 
 @pytest.fixture
@@ -72,9 +86,66 @@ def test_tricks_are_not_paid(completion, gold):
     assert call([completion], [gold]) == [0.0]
 
 
-def test_training_and_evaluation_agree():
-    texts = [" #### 18", " #### 18.", "####18", " #### 1,8", " #### $18", "18", " #### 18 each\n#### 2"]
-    assert call(texts, ["18"] * len(texts)) == [float(grade(text, "18").correct) for text in texts]
+@pytest.fixture(scope="module")
+def checkpoint_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    write_tokenizer(folder / "tokenizer")
+    config = GPT2Config(vocab_size=320, n_positions=WINDOW, n_embd=16, n_layer=1, n_head=1, eos_token_id=0)
+    write_checkpoint(folder / "model", GPT2LMHeadModel(config), folder / "tokenizer")
+    return folder / "model"
+
+
+def evaluated(folder, texts, gold, monkeypatch, scratch):
+    """Return what `make eval` finds of a model that completes the prompts with these texts, by lighteval's own road."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    items = [Item(str(n), f"Question: {n}?\nSolution:", gold, "gsm8k") for n in range(len(texts))]
+    completions = {item.prompt: text for item, text in zip(items, texts, strict=True)}
+
+    def generate(self, input_ids, **kwargs):
+        said = [completions[tokenizer.decode(row, skip_special_tokens=True)] for row in input_ids]
+        ids = tokenizer(said, padding=True, padding_side="right", return_tensors="pt")["input_ids"].long()
+        return SimpleNamespace(sequences=torch.cat([input_ids, ids], dim=1), logits=None, scores=None)
+
+    monkeypatch.setattr(GPT2LMHeadModel, "generate", generate)
+    benchmark = Benchmark("gsm8k_cot", "gsm8k", "cot", "test", "", items)
+    with torch.no_grad():
+        model = load_checkpoint(folder, len(texts), "cpu", 32, scratch / "lighteval")
+        outcomes = run_task(model, task_config(benchmark, 64, STOPS), items, None, lambda count: None)
+    return [float(outcome.metrics["correct"]) for outcome in outcomes]
+
+
+def test_training_and_evaluation_agree(checkpoint_folder, monkeypatch, tmp_path):
+    texts = {
+        " #### 18": 1.0,
+        " #### 18.": 0.0,
+        "####18": 0.0,
+        " #### 1,8": 1.0,
+        " #### $18": 0.0,
+        "18": 0.0,
+        " #### 18 each\n#### 2": 1.0,
+        " 2*9=18\n#### 18\nQuestion: And now?\nSolution: #### 5": 1.0,  # it goes on after its answer
+        " 2*9=18\nQuestion: And now?\nSolution: #### 18": 0.0,  # it answers a question of its own
+        "\nQuestion: x\nSolution: #### 18": 0.0,
+        "": 0.0,
+    }
+    trained = call(list(texts), ["18"] * len(texts))
+    assert trained == evaluated(checkpoint_folder, list(texts), "18", monkeypatch, tmp_path)
+    assert trained == list(texts.values())
+
+
+def test_the_gate_hands_the_stop_sequences_over(monkeypatch):
+    monkeypatch.delenv("MULFACT_STOP_SEQUENCES")
+    assert exact_match([" #### 18\nAnd #### 5", "\n#### 18"], ["18"] * 2, stop_sequences=["\n"]) == [1.0, 0.0]
+    assert exact_match(["\n#### 18"], ["18"], stop_sequences=[]) == [1.0]
+
+
+@pytest.mark.parametrize("exported", [None, "", "\nQuestion:", '"\\n"', "[1]", '[""]'])
+def test_without_stop_sequences_nothing_is_graded(exported, monkeypatch):
+    monkeypatch.delenv("MULFACT_STOP_SEQUENCES")
+    if exported is not None:
+        monkeypatch.setenv("MULFACT_STOP_SEQUENCES", exported)
+    with pytest.raises(UserError, match="expected a JSON list of strings; set it in the env of the grpo recipe"):
+        call([" #### 18"], ["18"])
 
 
 def test_two_texts_that_differ_only_in_tokenization_get_the_same_reward(facts_file):
