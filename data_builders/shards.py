@@ -240,9 +240,14 @@ def check(content: dict[str, Any], facts: Facts, arguments: ShardsArguments) -> 
         )
     share = content["fact_share"]
     if facts.fact_tokens and share < arguments.min_fact_share:
+        more = (
+            "add text that holds your tokens' patterns to corpus.sources (docs/data.md)"
+            if facts.mode == "custom"
+            else "raise the weight of the synthetic source in the corpus"
+        )
         raise UserError(
-            f"{share:.6f} of the training tokens are fact tokens; tokens.min_fact_share asks for "
-            f"{arguments.min_fact_share}: raise the weight of the synthetic source in the corpus, or lower the share"
+            f"{share:.6f} of the training tokens are this arm's added tokens; tokens.min_fact_share asks for "
+            f"{arguments.min_fact_share}: {more}, or lower the share in every arm alike"
         )
 
 

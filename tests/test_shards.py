@@ -2,6 +2,8 @@
 
 import gc
 import json
+import re
+import shutil
 import sys
 import tracemalloc
 from collections import Counter
@@ -276,3 +278,26 @@ def test_bad_inputs_are_named(encode: Callable[..., Path], corpus: Path, tmp_pat
     assert "train-00000.parquet: a document spells <|endoftext|>" in refused(encode, "baseline", corpus=str(bad))
     (bad / "train-00000.parquet").write_bytes(b"cut short")
     assert "train-00000.parquet cannot be read" in refused(encode, "baseline", corpus=str(bad))
+
+
+def test_the_arm_of_the_documentation_needs_text_that_holds_its_words(
+    encode: Callable[..., Path],
+    corpus: Path,
+    tokenizers: dict[str, Path],
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(repository / "recipes", tmp_path / "recipes")
+    text = (repository / "docs" / "adding_an_arm.md").read_text()
+    arm = re.search(r"```yaml\n# recipes/arms/fractions.yaml\n(.*?)```", text, re.DOTALL)
+    assert arm
+    (tmp_path / "recipes" / "arms" / "fractions.yaml").write_text(arm[1])
+    small = ["base_tokenizer.vocab_size=400", "tokenizer.vocab_size=512", f"corpus.output_dir={corpus}"]
+    recipe = compose(tmp_path / "recipes", "smoke", "fractions", 0, [f"outputs={corpus.parent}", *small])["tokenizer"]
+    run(build.main, recipe, tmp_path / "tokenizer.yaml", monkeypatch)
+    monkeypatch.setitem(tokenizers, "fractions", Path(recipe["output_dir"]))
+    message = refused(encode, "fractions", min_fact_share=0.001)
+    assert "add text that holds your tokens' patterns to corpus.sources" in message
+    assert "lower the share in every arm" in message
+    assert (encode("fractions", min_fact_share=0) / "manifest.json").is_file()
