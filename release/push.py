@@ -4,22 +4,25 @@
     python release/push.py --org someone --shared_dir outputs/pilot --conditions mulfact --seeds 0 1 2 --public
 
 Everything is put together and checked before anything is sent. What the Hub has already is not sent again, so that the
-same command goes on after a broken connection and does nothing when nothing has changed. The token comes from
-`hf auth login` or HF_TOKEN; HF_ENDPOINT is honoured.
+same command goes on after a broken connection and does nothing when nothing has changed. A repository that holds the
+weights of another run is not overwritten unless --replace is given. The token comes from `hf auth login` or HF_TOKEN;
+HF_ENDPOINT is honoured.
 """
 
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import LocalTokenNotFoundError
+from huggingface_hub.errors import LocalTokenNotFoundError, RepositoryNotFoundError
+from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars
 from huggingface_hub.utils import logging as hub_logging
 
-from mulfact.errors import command
+from mulfact.errors import UserError, command
+from mulfact.provenance import hash_file
 from mulfact.release.cards import Cards
 from mulfact.release.hub import persist, told_in_a_line
 from mulfact.release.repositories import Repository, plan
@@ -33,6 +36,7 @@ class PushArguments:
     conditions: list[str] = field(metadata={"help": "The arms whose runs are uploaded."})
     seeds: list[int] = field(metadata={"help": "The seeds whose runs are uploaded."})
     public: bool = field(default=False, metadata={"help": "Everyone may see the repositories; else they are private."})
+    replace: bool = field(default=False, metadata={"help": "Overwrite checkpoints of another run of the same names."})
 
 
 @command
@@ -48,6 +52,8 @@ def main() -> None:
         print(f"pushing as {persist(api.whoami)['name']} to {api.endpoint}/{arguments.org}", flush=True)
         cards = Cards(arguments.org, arguments.shared_dir, arguments.conditions, arguments.seeds)
         folders = stage_all(arguments, cards, Path(scratch), token)
+        if not arguments.replace:
+            check_same_runs(api, arguments.org, folders)
         for repository, folder in folders.items():
             print(push(api, arguments, repository, folder, cards.protocol), flush=True)
         print(f"all in one collection: {collect(api, arguments, list(folders))}")
@@ -66,6 +72,25 @@ def stage_all(arguments: PushArguments, cards: Cards, scratch: Path, token: str)
         cards.write(repository, folder)
         check_public(folder, [token], roots)
     return folders
+
+
+def check_same_runs(api: HfApi, org: str, folders: dict[Repository, Path]) -> None:
+    """Raise UserError when a checkpoint's repository on the Hub holds other weights, before anything is sent."""
+    for repository, folder in folders.items():
+        if repository.kind != "model":
+            continue
+        weights = "model.safetensors"
+        try:
+            entries = persist(api.get_paths_info, f"{org}/{repository.name}", [weights])
+        except RepositoryNotFoundError:
+            continue
+        stored = [entry.lfs.sha256 for entry in entries if isinstance(entry, RepoFile) and entry.lfs]
+        if stored and stored != [hash_file(folder / weights)]:
+            raise UserError(
+                f"{org}/{repository.name} on the Hub holds another run: its {weights} is not that of "
+                f"{repository.folder}. Nothing was sent. Run the other experiment under a scale of its own "
+                "(recipes/scales/), push it to another ORG, or overwrite it with make push REPLACE=1"
+            )
 
 
 def push(api: HfApi, arguments: PushArguments, repository: Repository, folder: Path, protocol: str) -> str:
@@ -122,11 +147,13 @@ def collect(api: HfApi, arguments: PushArguments, repositories: Sequence[Reposit
 
 def parse_arguments() -> PushArguments:
     parser = argparse.ArgumentParser(description="Upload a finished experiment to the Hugging Face Hub.")
-    parser.add_argument("--org", required=True)
-    parser.add_argument("--shared_dir", type=Path, required=True)
-    parser.add_argument("--conditions", nargs="+", required=True)
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--public", action="store_true")
+    told = {setting.name: setting.metadata["help"] for setting in fields(PushArguments)}
+    parser.add_argument("--org", required=True, help=told["org"])
+    parser.add_argument("--shared_dir", type=Path, required=True, help=told["shared_dir"])
+    parser.add_argument("--conditions", nargs="+", required=True, help=told["conditions"])
+    parser.add_argument("--seeds", nargs="+", type=int, required=True, help=told["seeds"])
+    parser.add_argument("--public", action="store_true", help=told["public"])
+    parser.add_argument("--replace", action="store_true", help=told["replace"])
     return PushArguments(**vars(parser.parse_args()))
 
 

@@ -97,6 +97,25 @@ def test_a_second_push_uploads_nothing_and_a_change_goes_into_one_repository(
     assert set(server.store.repos[report].tags.values()) == {server.store.repos[report].head}, "the tag moved along"
 
 
+def test_another_run_of_the_same_name_is_not_overwritten_unasked(
+    server: HubServer, shared_dir: Path, tmp_path: Path
+) -> None:
+    push(server, tmp_path, shared_dir)
+    heads = {name: repo.head for name, repo in server.store.repos.items()}
+    copy = tmp_path / "outputs" / "smoke"
+    shutil.copytree(shared_dir, copy)
+    weights = copy / "mulfact" / "seed-0" / "sft_final" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\1\2\3")
+    result = run(push_command(copy), environment(server, tmp_path))
+    assert result.returncode == 1
+    assert f"{ORG}/mulfact-smoke-mulfact-seed0-sft on the Hub holds another run" in result.stderr
+    assert {name: repo.head for name, repo in server.store.repos.items()} == heads
+    replaced = run([*push_command(copy), "--replace"], environment(server, tmp_path))
+    assert replaced.returncode == 0, replaced.stderr
+    changed = {name for name, repo in server.store.repos.items() if repo.head != heads[name]}
+    assert ("model", f"{ORG}/mulfact-smoke-mulfact-seed0-sft") in changed
+
+
 def test_public_opens_what_was_private(server: HubServer, shared_dir: Path, tmp_path: Path) -> None:
     push(server, tmp_path, shared_dir, "baseline")
     push(server, tmp_path, shared_dir, "baseline", public=True)
