@@ -97,7 +97,7 @@ corpus base_tokenizer posttrain benchmarks: $(INSTALLED) ## what all arms share
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(R)/$@/provenance.json
 
-tokenizer tokens: $(INSTALLED) ## what all seeds of CONDITION share
+tokenizer tokens lengths: $(INSTALLED) ## what all seeds of CONDITION share
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(R)/$(CONDITION)/$@/provenance.json
 
@@ -168,10 +168,14 @@ $(EVERY_ARM:=/tokenizer/provenance.json): $(R)/%/tokenizer/provenance.json: $(R)
 $(EVERY_ARM:=/tokens/provenance.json): $(R)/%/tokens/provenance.json: $(R)/%/recipes/tokens.yaml $(R)/%/tokenizer/provenance.json
 	python data_builders/shards.py --config $<
 
+$(EVERY_ARM:=/lengths/provenance.json): $(R)/%/lengths/provenance.json: \
+		$(R)/%/recipes/lengths.yaml $(R)/%/tokenizer/provenance.json $(R)/posttrain/provenance.json
+	python data_builders/lengths.py --config $<
+
 # Below, % is <condition>/seed-<n>, and $(*D) the condition.
 
 $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.json: \
-		$(R)/%/recipes/pretrain.yaml $(R)/$$(*D)/tokens/provenance.json
+		$(R)/%/recipes/pretrain.yaml $(R)/$$(*D)/tokens/provenance.json | $(R)/$$(*D)/lengths/provenance.json
 	python modeling/supervise.py --folder $(@D:_final=_checkpoints) -- \
 		accelerate launch --quiet --config_file $(PRETRAIN_ACCELERATE) $(LAUNCH) modeling/pretrain.py --config $<
 
@@ -267,5 +271,5 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment plan compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens inspect rewrites \
+.PHONY: help smoke experiment plan compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect rewrites \
 	pretrain sft readiness grpo eval ledger push pull stranger test quality audit clean

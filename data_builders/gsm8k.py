@@ -132,7 +132,8 @@ def sft_rows(chosen: Sequence[Problem], direct_fraction: float) -> list[dict[str
 
 
 def grpo_rows(chosen: Iterable[Problem]) -> list[dict[str, str]]:
-    return [{"prompt": format_prompt(p.question, "cot"), "answer": p.answer, "source": p.source} for p in chosen]
+    """Return a row for each problem. TRL shows its gold completion to no reward; lengths are counted by it."""
+    return [{**sft_row(problem, "cot"), "answer": problem.answer, "source": problem.source} for problem in chosen]
 
 
 def arithmetic_rows(count: int, seed: int) -> list[dict[str, str]]:

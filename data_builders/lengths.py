@@ -1,17 +1,17 @@
-"""Count lengths in the arm's own tokens before training, and refuse what TRL would cut in silence.
+"""Count lengths in the arm's own tokens before any training, and refuse what TRL would cut in silence.
 
-    python data_builders/lengths.py --config outputs/smoke/mulfact/seed-0/recipes/sft.yaml --output lengths.json
-    python data_builders/lengths.py --config outputs/smoke/mulfact/seed-0/recipes/grpo.yaml --output lengths.json
+    python data_builders/lengths.py --config outputs/smoke/mulfact/recipes/lengths.yaml
 
 For `trl sft`: prompt + completion + end-of-text against `max_length`; a longer row would lose its end, and the model
 would never learn to stop. For `trl grpo`: prompt + `max_completion_length` against the model's positions; one more is a
-bare IndexError in the middle of training. Starts in a second: it reads tokenizer.json and never imports torch.
+bare IndexError in the middle of training. Gold solutions that `max_completion_length` has no room for are counted too:
+an arm that says the same in fewer tokens has fewer of them. `posttrain.py prepare` counts again what TRL then reads.
 """
 
-import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,26 @@ from tokenizers import Tokenizer
 
 from mulfact.data_builders.rows import read_jsonl
 from mulfact.errors import UserError, command
-from mulfact.provenance import write_json
-from mulfact.recipe import load_yaml
+from mulfact.provenance import stage_output, write_json
+from mulfact.recipe import parse
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
+TRUNCATED_VARIABLE = "MULFACT_MAX_TRUNCATED"  # in the env of the sft recipe: TRL takes no option that it does not know
+NOTABLE = 0.03  # share of gold solutions over a budget from which on there is a warning
+
+
+@dataclass
+class LengthsArguments:
+    output_dir: str = field(metadata={"help": "Folder that receives lengths.json."})
+    tokenizer: str = field(metadata={"help": "Folder of the arm's tokenizer."})
+    n_positions: int = field(metadata={"help": "Positions of the model that will be trained."})
+    sft: dict[str, Any] = field(metadata={"help": "What the recipe of `trl sft` says about its rows."})
+    grpo: dict[str, Any] = field(metadata={"help": "What the recipe of `trl grpo` says about its prompts."})
+    max_truncated: float = field(default=0.0, metadata={"help": "Share of SFT rows that may lose their end."})
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_truncated <= 1:
+            raise UserError(f"lengths.max_truncated is {self.max_truncated}: expected a share between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -36,48 +52,57 @@ class Lengths:
     prompt_tokens: int
     label_tokens: int  # of the completions with their end-of-text, before any cut; 0 for GRPO
     quantiles: dict[str, int]  # of what is held against the limit
+    # Of GRPO, by source of the problem: the share of gold solutions that are longer than a completion may be.
+    over_budget: dict[str, float] = field(default_factory=dict)
 
 
 @command
 def main() -> None:
-    arguments = parse_arguments()
-    counts = count_lengths(load_yaml(arguments.config))
+    arguments = parse(LengthsArguments)
+    recipes = {"sft": arguments.sft, "grpo": arguments.grpo}
+    inputs = [arguments.tokenizer, *dict.fromkeys(Path(r["dataset_name"]).parent for r in recipes.values())]
+    with stage_output(arguments.output_dir, arguments, inputs) as folder:
+        counts = {
+            stage: count_lengths({**recipe, "model_name_or_path": arguments.tokenizer}, arguments.n_positions)
+            for stage, recipe in recipes.items()
+        }
+        write_json(folder / "lengths.json", counts)
+        for stage, recipe in recipes.items():
+            show(counts[stage], recipe)
+        for count in counts.values():
+            check_lengths(count, arguments.max_truncated)
+
+
+def show(counts: dict[str, Any], recipe: dict[str, Any]) -> None:
+    """Print what was counted, and a warning where many gold solutions do not fit a completion."""
     for name, lengths in counts["splits"].items():
         print(
             f"{counts['stage']} {name}: {lengths['rows']} rows, median {lengths['quantiles']['0.5']}, longest "
             f"{lengths['quantiles']['1.0']} of {lengths['limit']} tokens, {lengths['too_long']} too long"
         )
-    if arguments.output is not None:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        write_json(arguments.output, counts)
-    check_lengths(counts, arguments.max_truncated)
+        if any(share > NOTABLE for share in lengths["over_budget"].values()):
+            shares = ", ".join(f"{share:.1%} of {source}" for source, share in lengths["over_budget"].items())
+            print(
+                f"warning: {counts['stage']} {name}: the gold solution needs more tokens than max_completion_length "
+                f"({recipe['max_completion_length']}) in {shares}: arms may differ there by what they compress alone"
+            )
 
 
-def measure_lengths(recipe: dict[str, Any], max_truncated: float = 0.0) -> dict[str, Any]:
+def measure_lengths(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the lengths of a flat SFT or GRPO recipe, {"stage", "model", "splits": {name: Lengths as a dict}}.
 
     Raises UserError when the model or the rows are missing, and when training on these rows would go wrong.
     """
-    counts = count_lengths(recipe)
-    check_lengths(counts, max_truncated)
+    counts = count_lengths(recipe, model_positions(Path(required(recipe, "model_name_or_path"))))
+    check_lengths(counts, float(recipe.get("env", {}).get(TRUNCATED_VARIABLE, 0.0)))
     return counts
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Count lengths in the arm's tokens before SFT or GRPO.")
-    parser.add_argument("--config", type=Path, required=True, help="the flat recipe of `trl sft` or `trl grpo`")
-    parser.add_argument("--output", type=Path, help="also write the counts there, as JSON")
-    parser.add_argument(
-        "--max-truncated", type=float, default=0.0, help="largest share of rows that may be longer than the limit"
-    )
-    return parser.parse_args()
-
-
-def count_lengths(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return what `measure_lengths` does, without judging it."""
+def count_lengths(recipe: dict[str, Any], positions: int) -> dict[str, Any]:
+    """Return what `measure_lengths` does for a model of so many positions, without judging it."""
     stage = "grpo" if "max_completion_length" in recipe else "sft"
     model = Path(required(recipe, "model_name_or_path"))
-    tokenizer, positions = load_tokenizer(model), model_positions(model)
+    tokenizer = load_tokenizer(model)
     columns = ("prompt",) if stage == "grpo" else ("prompt", "completion")
     splits = {}
     for name, path in data_files(recipe).items():
@@ -94,12 +119,16 @@ def count_lengths(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_lengths(counts: dict[str, Any], max_truncated: float) -> None:
-    """Raise UserError for a split with too many long rows, or with tokens that reach over the end of a prompt."""
+    """Raise UserError for a split with too many long rows, or with tokens that reach over the end of a prompt.
+
+    `max_truncated` is a share of SFT rows. GRPO cuts nothing: it fails at the first prompt that is too long.
+    """
     stage, model = counts["stage"], counts["model"]
+    allowed = max_truncated if stage == "sft" else 0.0
     for name, lengths in counts["splits"].items():
         rows, too_long, merged = lengths["rows"], lengths["too_long"], lengths["merged"]
-        if too_long / rows > max_truncated:
-            setting = "pretrain.n_positions" if stage == "grpo" else "sft.max_length"
+        if too_long / rows > allowed:
+            setting = "pretrain.n_positions" if stage == "grpo" else "sft.max_length or lengths.max_truncated"
             raise UserError(
                 f"{stage}: {too_long} of {rows} {name} rows ({too_long / rows:.2%}) need more than {lengths['limit']} "
                 f"tokens of {model}, the longest {lengths['quantiles']['1.0']}; raise {setting}, or set "
@@ -182,6 +211,13 @@ def sft_lengths(rows: Sequence[dict[str, Any]], tokenizer: Tokenizer, limit: int
 def grpo_lengths(rows: Sequence[dict[str, Any]], tokenizer: Tokenizer, positions: int, completion: int) -> Lengths:
     """Return the lengths of prompt + the longest completion that may be sampled."""
     lengths = [len(ids) for ids in encode(tokenizer, [row["prompt"] for row in rows])]
+    whole = [len(ids) for ids in encode(tokenizer, [row["prompt"] + row.get("completion", "") for row in rows])]
+    solved = Counter(row.get("source", "all") for row in rows if "completion" in row)
+    over = Counter(
+        row.get("source", "all")
+        for row, prompt, both in zip(rows, lengths, whole, strict=True)
+        if both - prompt > completion
+    )
     return Lengths(
         rows=len(rows),
         limit=positions,
@@ -190,6 +226,7 @@ def grpo_lengths(rows: Sequence[dict[str, Any]], tokenizer: Tokenizer, positions
         prompt_tokens=sum(lengths),
         label_tokens=0,
         quantiles=quantiles([length + completion for length in lengths]),
+        over_budget={source: over[source] / count for source, count in sorted(solved.items())},
     )
 
 

@@ -27,7 +27,7 @@ from mulfact.recipe_types import fit
 
 # Where the flat recipe of a stage lies: beside the output it describes.
 SHARED_STAGES = ("corpus", "base_tokenizer", "posttrain", "benchmarks")
-CONDITION_STAGES = ("tokenizer", "tokens")
+CONDITION_STAGES = ("tokenizer", "tokens", "lengths")
 RUN_STAGES = ("pretrain", "sft", "readiness", "grpo", "eval", "ledger")
 
 # A section that belongs to a TRL command takes every option of that command, listed in base.yaml or not.

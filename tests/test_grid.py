@@ -97,7 +97,7 @@ def workshop(repository: Path, tmp_path: Path) -> Workshop:
 def test_a_whole_grid_runs_once_and_logs_each_stage(workshop: Workshop) -> None:
     first = workshop.make("SEEDS=0 1", "OVERRIDES=pretrain.max_steps=7", "PRICE=2.5")
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "32 of 32 cells done" in first.stdout
+    assert "34 of 34 cells done" in first.stdout
     assert "$0.0" in first.stdout
     assert first.stdout.count("accelerate launch") == first.stdout.count("trl grpo") == 4
     assert "seen by" not in first.stdout.replace("seen by evals/compare.py", "")  # it is in the logs
@@ -107,7 +107,7 @@ def test_a_whole_grid_runs_once_and_logs_each_stage(workshop: Workshop) -> None:
 
     second = workshop.make("SEEDS=0 1", "OVERRIDES=pretrain.max_steps=7")
     assert second.returncode == 0
-    assert "32 of 32 cells done" in second.stdout
+    assert "34 of 34 cells done" in second.stdout
     assert "python" not in second.stdout
 
 
@@ -133,12 +133,27 @@ def test_a_failed_cell_stops_no_other_and_is_told_with_its_command(workshop: Wor
     assert again.stdout.count("trl grpo") == 1
 
 
+def test_rows_that_do_not_fit_are_refused_before_pretraining_is_paid_for(workshop: Workshop) -> None:
+    run = workshop.folder / "outputs/smoke/mulfact/seed-0"
+    settings = ("CONDITION=mulfact", "SEED=0")
+    refused = workshop.make(*settings, target="sft", FAIL="mulfact/recipes/lengths.yaml")
+    assert refused.returncode != 0
+    assert "error: out of luck" in refused.stderr
+    assert not (run / "pretrain_final").exists()
+    assert workshop.make(*settings, target="sft").returncode == 0
+
+    shorter = workshop.make(*settings, "OVERRIDES=sft.max_length=128", target="sft")
+    assert shorter.returncode == 0
+    assert "data_builders/lengths.py" in shorter.stdout  # asked again
+    assert "pretrain.py" not in shorter.stdout  # and what it does not touch stays
+
+
 def test_a_gated_cell_has_not_failed_and_its_run_goes_on(workshop: Workshop) -> None:
     outputs = workshop.folder / "outputs/smoke"
     gated = outputs / "mulfact/seed-1"
     first = workshop.make("SEEDS=0 1", GATED="mulfact/seed-1")
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "31 of 32 cells done, 1 gated" in first.stdout
+    assert "33 of 34 cells done, 1 gated" in first.stdout
     assert "gated: mulfact/seed-1 grpo, " in first.stdout
     assert "gated: mulfact/seed-1: pass@8 5.0%, pass@1 1.0% on 64 development prompts" in first.stdout
     assert "failed" not in first.stdout + first.stderr
@@ -151,7 +166,7 @@ def test_a_gated_cell_has_not_failed_and_its_run_goes_on(workshop: Workshop) -> 
 
     second = workshop.make("SEEDS=0 1", GATED="mulfact/seed-1")
     assert second.returncode == 0
-    assert "31 of 32 cells done, 1 gated" in second.stdout
+    assert "33 of 34 cells done, 1 gated" in second.stdout
     assert "python" not in second.stdout
 
 
@@ -161,14 +176,14 @@ def test_a_run_that_trained_longer_passes_its_gate_and_the_other_way_round(works
     assert workshop.make(*settings, GATED="baseline/seed-0").returncode == 0
     longer = workshop.make(*settings, "OVERRIDES=sft.max_steps=7")
     assert longer.returncode == 0
-    assert "20 of 20 cells done, elapsed" in longer.stdout
+    assert "22 of 22 cells done, elapsed" in longer.stdout
     assert not (run / "grpo_stopped.json").exists()
     trained, evaluated = (run / name / "provenance.json" for name in ("grpo_final", "eval"))
     assert evaluated.stat().st_mtime_ns > trained.stat().st_mtime_ns
     before = trained.stat().st_mtime_ns
     shorter = workshop.make(*settings, "OVERRIDES=sft.max_steps=3", GATED="baseline/seed-0")
     assert shorter.returncode == 0
-    assert "19 of 20 cells done, 1 gated" in shorter.stdout
+    assert "21 of 22 cells done, 1 gated" in shorter.stdout
     assert trained.stat().st_mtime_ns == before  # nothing that was trained is lost
     assert evaluated.stat().st_mtime_ns > (run / "grpo_stopped.json").stat().st_mtime_ns
     assert "python" not in workshop.make(*settings, "OVERRIDES=sft.max_steps=3").stdout
@@ -309,7 +324,7 @@ def test_cells_of_a_command_line() -> None:
     line += "outputs/smoke/a/seed-0/recipes/eval.yaml --output_dir outputs/smoke/a/seed-0/sft_final"
     assert cells_in(line, folder) == [Cell("a/seed-0", "sft")]
     assert cells_in("python corpus.py --config outputs/smoke/recipes/corpus.yaml", folder) == [Cell("", "corpus")]
-    assert len(cells_of(["a", "b"], [0, 1, 2])) == 4 + 2 * 2 + 6 * 6
+    assert len(cells_of(["a", "b"], [0, 1, 2])) == 4 + 2 * 3 + 6 * 6
 
 
 def test_time_left_is_the_mean_of_what_ran_and_names_what_never_did(tmp_path: Path) -> None:

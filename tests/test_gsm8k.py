@@ -179,7 +179,7 @@ def test_load_dataset_reads_both_folders(run, bench, tmp_path):
     sft = load_dataset(str(folder / "sft"), cache_dir=str(tmp_path / "cache"))
     grpo = load_dataset(str(folder / "grpo"), cache_dir=str(tmp_path / "cache"))
     assert sft["train"].column_names == ["prompt", "completion"]
-    assert grpo["validation"].column_names == ["prompt", "answer", "source"]
+    assert grpo["validation"].column_names == ["prompt", "completion", "answer", "source"]
 
 
 def test_the_folder_is_a_data_set_with_a_card(run, bench, tmp_path):

@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from mulfact.data_builders.lengths import measure_lengths
+from mulfact.data_builders.lengths import LengthsArguments, count_lengths, measure_lengths
 from mulfact.errors import UserError
+from mulfact.recipe import compose
 
 ROWS = [
     {"prompt": "Question: What is 6*9?\nAnswer:", "completion": " #### 54"},
@@ -70,8 +72,6 @@ def test_exactly_the_limit_fits_and_one_less_does_not(recipe):
     measure_lengths({**recipe, "max_length": longest})
     with pytest.raises(UserError, match=rf"1 of 2 train rows \(50.00%\) need more than {longest - 1} tokens"):
         measure_lengths({**recipe, "max_length": longest - 1})
-    counts = measure_lengths({**recipe, "max_length": longest - 1}, max_truncated=0.5)
-    assert counts["splits"]["train"]["too_long"] == 1
 
 
 def test_the_window_of_the_model_limits_sft_too(recipe, model):
@@ -126,20 +126,82 @@ def test_rows_of_another_form_are_refused(recipe, tmp_path):
         measure_lengths(recipe)
 
 
-def test_the_command(recipe, tmp_path, repository):
-    """It writes the counts even when it refuses, ends without a traceback, and does not import torch."""
-    config, output = tmp_path / "sft.yaml", tmp_path / "out" / "lengths.json"
-    config.write_text(yaml.safe_dump({**recipe, "max_length": 50}))
-    command = [sys.executable, "data_builders/lengths.py", "--config", str(config), "--output", str(output)]
-    refused = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+def test_the_recipe_says_how_many_rows_may_be_cut(recipe):
+    counts = measure_lengths({**recipe, "max_length": 50, "env": {"MULFACT_MAX_TRUNCATED": 0.5}})
+    assert counts["splits"]["train"]["too_long"] == 1
+    with pytest.raises(UserError, match="raise sft.max_length or lengths.max_truncated"):
+        measure_lengths({**recipe, "max_length": 50, "env": {"MULFACT_MAX_TRUNCATED": 0.4}})
+    with pytest.raises(UserError, match="raise pretrain.n_positions"):  # GRPO would fail at such a prompt
+        measure_lengths({**recipe, "max_completion_length": 60, "env": {"MULFACT_MAX_TRUNCATED": 1.0}})
+
+
+def test_gold_solutions_over_the_budget_are_counted_by_source(recipe, tmp_path):
+    rows = [{**ROWS[0], "source": "gsm8k"}, {**ROWS[1], "source": "gsm8k"}, {**ROWS[0], "source": "synthetic"}]
+    (tmp_path / "sft" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "sft" / "validation.jsonl").write_text(json.dumps({"prompt": "Question:"}) + "\n")
+    longest = len(ROWS[1]["completion"])
+    for budget, share in ((longest, 0.0), (longest - 1, 0.5)):
+        splits = count_lengths({**recipe, "max_completion_length": budget}, 128)["splits"]
+        assert splits["train"]["over_budget"] == {"gsm8k": share, "synthetic": 0.0}
+        assert splits["validation"]["over_budget"] == {}  # a set without gold completions claims nothing
+
+
+@pytest.fixture
+def command(recipe, tmp_path, repository):
+    """Call the stage with changes to its recipe; return what it printed, and its output folder."""
+    for folder in (tmp_path / "model", tmp_path):
+        (folder / "provenance.json").write_text('{"outputs": {}}')
+    rows = {key: recipe[key] for key in ("dataset_name", "dataset_train_split", "dataset_test_split")}
+    section = {
+        "output_dir": str(tmp_path / "lengths"),
+        "tokenizer": recipe["model_name_or_path"],
+        "n_positions": 128,
+        "sft": {**rows, "max_length": 64},
+        "grpo": {**rows, "max_completion_length": 26},
+        "max_truncated": 0.0,
+    }
+
+    def call(**changes):
+        config = tmp_path / "lengths.yaml"
+        config.write_text(yaml.safe_dump({**section, **changes}))
+        line = [sys.executable, "data_builders/lengths.py", "--config", str(config)]
+        return subprocess.run(line, cwd=repository, capture_output=True, text=True), tmp_path / "lengths"
+
+    call.section = section
+    return call
+
+
+def test_the_command(command, repository):
+    """It refuses without a traceback and leaves no finished stage; else it keeps the counts of both stages."""
+    short = {**command.section["sft"], "max_length": 50}
+    refused, folder = command(sft=short)
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: sft: 1 of 2 train rows")
-    assert json.loads(output.read_text())["splits"]["train"]["too_long"] == 1
+    assert not folder.exists()
 
-    accepted = subprocess.run([*command, "--max-truncated", "0.5"], cwd=repository, capture_output=True, text=True)
+    accepted, folder = command(sft=short, max_truncated=0.5)
     assert accepted.returncode == 0, accepted.stderr
     assert "sft train: 2 rows" in accepted.stdout
+    assert "warning" not in accepted.stdout
+    counts = json.loads((folder / "lengths.json").read_text())
+    assert counts["sft"]["splits"]["train"]["too_long"] == 1
+    assert counts["grpo"]["splits"]["train"]["over_budget"] == {"all": 0.0}
 
+    warned, _ = command(grpo={**command.section["grpo"], "max_completion_length": 20})
+    assert warned.returncode == 0
+    assert "warning: grpo train: " in warned.stdout
+    assert "than max_completion_length (20) in 50.0% of all: arms may differ" in warned.stdout
+
+    refused, _ = command(max_truncated=5)
+    assert refused.stderr == "error: lengths.max_truncated is 5: expected a share between 0 and 1\n"
+
+
+def test_counting_does_not_import_torch(repository):
     code = "import sys, mulfact.data_builders.lengths; print({'torch', 'transformers', 'trl'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True)
     assert run.stdout == "set()\n"
+
+
+def test_the_arguments_are_the_lengths_section_of_the_recipe(repository):
+    section = compose(repository / "recipes", "smoke", "baseline", 0)["lengths"]
+    assert list(section) == [field.name for field in fields(LengthsArguments)]
