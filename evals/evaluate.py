@@ -24,13 +24,14 @@ import transformers
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer
 
 from mulfact.data_builders.items import Benchmark
 from mulfact.errors import UserError, command
+from mulfact.evals.budgets import GOLD_OVER_BUDGET, gold_over_budget, prompt_limit, warn_of
 from mulfact.evals.harness import load_checkpoint, run_task
 from mulfact.evals.predictions import prediction, summary, write_predictions
-from mulfact.evals.tasks import FAMILIES, gold_text, read_benchmarks, task_config
+from mulfact.evals.tasks import FAMILIES, read_benchmarks, task_config
 from mulfact.modeling.readiness_record import is_stopped
 from mulfact.provenance import PROVENANCE, hash_json, input_hash, read_provenance, stage_output, write_json
 from mulfact.recipe import parse_each
@@ -80,12 +81,20 @@ def evaluate_run(arguments: EvalArguments) -> None:
     if is_evaluated(arguments, inputs):
         print(f"{arguments.output_dir}: evaluated already; delete it to evaluate again")
         return
+    tokenizer = AutoTokenizer.from_pretrained(next(iter(checkpoints.values())), local_files_only=True)  # of all of them
+    sizes, max_cut = arguments.generation_size, arguments.max_cut_prompts
+    limits = {
+        stage: prompt_limit(checkpoint, tokenizer, benchmarks, sizes, max_cut)
+        for stage, checkpoint in checkpoints.items()
+    }
+    over_budget = gold_over_budget(tokenizer, benchmarks, sizes)
     results: dict[str, dict[str, Any]] = {}
     with stage_output(arguments.output_dir, arguments, inputs) as folder:
         for stage, checkpoint in checkpoints.items():
-            rows = evaluate(checkpoint, benchmarks, arguments)
-            results[stage] = save(folder / stage, checkpoint, benchmarks, rows)
+            rows = evaluate(checkpoint, benchmarks, arguments, limits[stage])
+            results[stage] = save(folder / stage, checkpoint, benchmarks, rows, over_budget)
     print_table(results)
+    warn_of(over_budget, arguments.output_dir)
     print(f"{arguments.output_dir}: results and predictions of {', '.join(results)}")
 
 
@@ -106,15 +115,14 @@ def check_folders(runs: Sequence[EvalArguments]) -> None:
             raise UserError(f"eval.output_dir is {folder} for {folders.count(folder)} runs: give each its own")
 
 
-def evaluate(checkpoint: str, benchmarks: Sequence[Benchmark], arguments: EvalArguments) -> dict[str, Rows]:
-    """Return the predictions of one checkpoint, by benchmark."""
+def evaluate(checkpoint: str, benchmarks: Sequence[Benchmark], arguments: EvalArguments, limit: int) -> dict[str, Rows]:
+    """Return the predictions of one checkpoint, by benchmark; its prompts have at most `limit` tokens."""
     tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
     fact_tokens = {token["id"]: token["token"] for token in read_facts(arguments.tokenizer)["fact_tokens"]}
-    prompt_limit = check_prompts(checkpoint, tokenizer, benchmarks, arguments)
     device = "cpu" if arguments.use_cpu else "cuda"
     rows: dict[str, Rows] = {}
     with torch.no_grad(), tempfile.TemporaryDirectory() as scratch:
-        model = load_checkpoint(checkpoint, arguments.batch_size, device, prompt_limit, scratch)
+        model = load_checkpoint(checkpoint, arguments.batch_size, device, limit, scratch)
         for benchmark in benchmarks:
             started = time.monotonic()
             stop_sequences = arguments.stop_sequences[benchmark.style]
@@ -136,11 +144,17 @@ def evaluate(checkpoint: str, benchmarks: Sequence[Benchmark], arguments: EvalAr
     return rows
 
 
-def save(folder: Path, checkpoint: str, benchmarks: Sequence[Benchmark], rows: Mapping[str, Rows]) -> dict[str, Any]:
+def save(
+    folder: Path,
+    checkpoint: str,
+    benchmarks: Sequence[Benchmark],
+    rows: Mapping[str, Rows],
+    over_budget: Mapping[str, float | None],
+) -> dict[str, Any]:
     """Write the predictions and one results file for each family; return the results by benchmark."""
     folder.mkdir()
     write_predictions(folder / "predictions.parquet", [row for task_rows in rows.values() for row in task_rows])
-    results = {name: summary(task_rows) for name, task_rows in rows.items()}
+    results = {name: {**summary(task_rows), GOLD_OVER_BUDGET: over_budget[name]} for name, task_rows in rows.items()}
     for family in FAMILIES:
         tasks = {b.name: results[b.name] for b in benchmarks if b.family == family}
         write_json(folder / f"{family}_results.json", {"checkpoint": checkpoint, "tasks": tasks})
@@ -214,29 +228,6 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} is missing: make tokenizer writes it")
     return json.loads(path.read_text())
-
-
-def check_prompts(
-    checkpoint: str, tokenizer: PreTrainedTokenizerBase, benchmarks: Sequence[Benchmark], arguments: EvalArguments
-) -> int:
-    """Return how many tokens a prompt may have, so that the longest completion fits behind it.
-
-    lighteval cuts a longer prompt without a word. Raises UserError when that would happen to a greater share of the
-    prompts of a benchmark than `max_cut_prompts`, or to the prompt and gold completion together.
-    """
-    window = json.loads((Path(checkpoint) / "config.json").read_text())["n_positions"]
-    limit = window - max(arguments.generation_size[benchmark.style] for benchmark in benchmarks)
-    for benchmark in benchmarks:
-        prompts = tokenizer([item.prompt for item in benchmark.items])["input_ids"]
-        golds = tokenizer([gold_text(item, benchmark.style) or "" for item in benchmark.items])["input_ids"]
-        cut = sum(len(p) > limit or len(p) + len(g) > window for p, g in zip(prompts, golds, strict=True))
-        if cut > arguments.max_cut_prompts * len(prompts):
-            raise UserError(
-                f"{checkpoint}: {cut} of {len(prompts)} prompts of {benchmark.name} do not fit the window of {window} "
-                f"tokens with their completion (prompts have room for {limit}); raise pretrain.n_positions, lower "
-                "eval.generation_size, or accept cut prompts by eval.max_cut_prompts"
-            )
-    return limit
 
 
 def silence_libraries() -> None:

@@ -120,6 +120,7 @@ def test_results_are_the_means_of_the_predictions(evaluated):
     assert task["accuracy"] == sum(row["correct"] for row in rows) / 3 >= 2 / 3
     assert task["mean_fact_tokens"] == sum(len(row["fact_tokens"]) for row in rows) / 3
     assert sum(task["error_classes"].values()) == sum(not row["correct"] for row in rows)
+    assert task["gold_over_budget"] == 0.0
     word_problems = json.loads((evaluated / "sft" / "word_problem_results.json").read_text())
     assert word_problems["tasks"]["svamp"]["gold_bits_per_character"] is None
 
@@ -307,6 +308,25 @@ def test_prompts_over_the_window_are_refused_unless_allowed(run, monkeypatch):
         run, monkeypatch, generation_size=sizes, max_cut_prompts=1.0, max_samples=1, output_dir=str(run / "eval_cut")
     )
     assert len(rows_of(folder / "sft")) == len(BENCHMARKS)
+
+
+def test_gold_completions_that_are_longer_than_a_completion_may_be_are_counted(run, monkeypatch, capsys):
+    tokenizer = AutoTokenizer.from_pretrained(run / "tokenizer")
+    lengths = [len(tokenizer(gold_text(i, "cot"))["input_ids"]) for i in BENCHMARKS["gsm8k_cot"]]
+    sizes = {"cot": max(lengths) - 1, "direct": 12, "mixed": 12}
+    folder = evaluate(run, monkeypatch, generation_size=sizes, max_samples=1, output_dir=str(run / "eval_tight"))
+    share = sum(length == max(lengths) for length in lengths) / len(lengths)
+    for stage in ("pretrain", "sft"):
+        tasks = json.loads((folder / stage / "gsm8k_results.json").read_text())["tasks"]
+        assert {name: task["gold_over_budget"] for name, task in tasks.items()} == {
+            "gsm8k_direct": 0.0,
+            "gsm8k_cot": share,
+        }
+    word_problems = json.loads((folder / "sft" / "word_problem_results.json").read_text())["tasks"]
+    assert word_problems["svamp"]["gold_over_budget"] is None  # its solutions are not known
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert f"than eval.generation_size in {share:.1%} of gsm8k_cot" in warnings[0]
 
 
 def test_a_prompt_style_without_settings_is_refused(run, monkeypatch):
