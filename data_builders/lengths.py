@@ -60,7 +60,7 @@ class Lengths:
 def main() -> None:
     arguments = parse(LengthsArguments)
     recipes = {"sft": arguments.sft, "grpo": arguments.grpo}
-    inputs = [arguments.tokenizer, *dict.fromkeys(Path(r["dataset_name"]).parent for r in recipes.values())]
+    inputs: list[str | Path] = [arguments.tokenizer, *dict.fromkeys(Path(r["dataset_name"]).parent for r in recipes.values())]
     with stage_output(arguments.output_dir, arguments, inputs) as folder:
         counts = {
             stage: count_lengths({**recipe, "model_name_or_path": arguments.tokenizer}, arguments.n_positions)
