@@ -60,7 +60,8 @@ class Lengths:
 def main() -> None:
     arguments = parse(LengthsArguments)
     recipes = {"sft": arguments.sft, "grpo": arguments.grpo}
-    inputs: list[str | Path] = [arguments.tokenizer, *dict.fromkeys(Path(r["dataset_name"]).parent for r in recipes.values())]
+    folders = dict.fromkeys(Path(recipe["dataset_name"]).parent for recipe in recipes.values())
+    inputs = [Path(arguments.tokenizer), *folders]
     with stage_output(arguments.output_dir, arguments, inputs) as folder:
         counts = {
             stage: count_lengths({**recipe, "model_name_or_path": arguments.tokenizer}, arguments.n_positions)
