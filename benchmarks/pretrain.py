@@ -34,7 +34,7 @@ from tokenizers import Tokenizer, models
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments
 
 from mulfact.errors import UserError, command
-from mulfact.evals.stage_records import PEAK_FLOPS
+from mulfact.evals.stage_records import peak_flops
 from mulfact.modeling import attention
 from mulfact.modeling.gpt2 import Objective, build_model, gpt2_config
 from mulfact.modeling.launch import launch, resolve_precision
@@ -87,7 +87,7 @@ class Bench:
         self.ids = torch.randint(2, shape.vocab_size, (shape.batch, shape.sequence_length + 1), generator=generator)
         self.ids = self.ids.to(self.device)
         name = torch.cuda.get_device_name() if self.on_gpu else ""
-        self.peak = next((peak for known, peak in PEAK_FLOPS.items() if known in name), None)
+        self.peak = peak_flops(name)
 
     def model(self) -> GPT2LMHeadModel:
         tokenizer = SimpleNamespace(bos_token_id=EOS, eos_token_id=EOS, pad_token_id=1)

@@ -29,9 +29,10 @@ from mulfact.modeling.steps import resolve_steps
 from mulfact.provenance import query_gpus
 from mulfact.recipe import compose
 
-# Share of the bf16 peak, GPT-2 124M on one H100 (docs/results/2026-11-23-h100-pilot): the whole loop reached 44.3%,
-# and transformers' eager GPT-2, on which TRL's trainers rest, 14% to 15.5%.
-UTILIZATION = {"compiled": 0.43, "eager": 0.14}
+# Share of the bf16 peak, GPT-2 124M on one H100 (docs/results/2026-11-23-h100-pilot): the whole loop reached 44.3%, its
+# bare step without torch.compile 28.5%, with Liger's loss 37.6%, and transformers' eager GPT-2, on which TRL's trainers
+# rest, 14% to 15.5%.
+UTILIZATION = {"compiled": 0.43, "uncompiled": 0.28, "uncompiled_liger": 0.37, "eager": 0.14}
 # Assumed: generate spends its time launching kernels, about 2 ms a layer and token. An update of the pilot
 # (8 layers, 224 tokens, 256 rollouts) took 3.0 s with its training on an H100, so generation took less than 1.7 ms.
 SECONDS_PER_LAYER_AND_TOKEN = 0.002
@@ -44,6 +45,7 @@ PARAMETER_BYTES = 16  # float32 weight, gradient and the two moments of AdamW
 # Per position, layer and unit of width, without attention scores: compiled (Korthikanti et al. 2022), and eager, with
 # the bytes of a logit, fitted to the pilot on an H100: 8.7 GB in SFT of 16,384 positions, 41 GB in GRPO of 90,000.
 ACTIVATION_BYTES = 34
+UNCOMPILED_ACTIVATION_BYTES = 40
 EAGER_ACTIVATION_BYTES = 90
 EAGER_LOGIT_BYTES = 12
 
@@ -68,9 +70,15 @@ def plan_pretraining(section: dict[str, Any], shape: ModelShape, peak: float) ->
     forward = forward_flops(shape, positions / arguments.sequence_length, arguments.sequence_length)
     flops = forward + backward_flops(forward)
     micro_batch = arguments.micro_batch_size * arguments.sequence_length
-    seconds = flops / (peak * UTILIZATION["compiled" if arguments.compile else "eager"])
-    memory = training_memory(shape, micro_batch, keeps_logits=arguments.loss == "plain")
+    seconds = flops / (peak * pretraining_utilization(section))
+    memory = training_memory(shape, micro_batch, arguments.loss == "plain", arguments.compile)
     return StagePlan("pretrain", steps, positions, flops, memory, seconds / arguments.num_processes)
+
+
+def pretraining_utilization(section: dict[str, Any]) -> float:
+    """Return the share of the peak that pretraining is expected to reach."""
+    uncompiled = "uncompiled_liger" if section["loss"] == "liger" else "uncompiled"
+    return UTILIZATION["compiled" if section["compile"] else uncompiled]
 
 
 def plan_sft(section: dict[str, Any], shape: ModelShape, peak: float) -> StagePlan:
@@ -124,14 +132,15 @@ def plan_evaluation(stages: dict[str, dict[str, Any]], shape: ModelShape) -> Sta
     )
 
 
-def training_memory(shape: ModelShape, positions: int, keeps_logits: bool) -> float:
+def training_memory(shape: ModelShape, positions: int, keeps_logits: bool, compiled: bool = True) -> float:
     """Return the peak bytes of a device that trains on `positions` at a time, in bf16 with float32 weights.
 
-    For 64 x 1024 positions of GPT-2 124M this gives 29.1 GB with the logits and 22.5 GB without; 28.5 and 22.9 GB were
-    measured (DESIGN.md, section 6).
+    For 64 x 1024 positions of GPT-2 124M this gives 29.1 GB with the logits and 22.5 GB without, 65.7 and 26.1 GB where
+    nothing is compiled; 28.1, 23.3, 63.5 and 26.0 GB were measured (docs/results/2026-11-23-h100-pilot).
     """
-    activations = ACTIVATION_BYTES * positions * shape.n_layer * shape.n_embd
-    logits = 2 * positions * shape.vocab_size if keeps_logits else 0
+    activations = (ACTIVATION_BYTES if compiled else UNCOMPILED_ACTIVATION_BYTES) * positions
+    activations *= shape.n_layer * shape.n_embd
+    logits = (2 if compiled else EAGER_LOGIT_BYTES) * positions * shape.vocab_size if keeps_logits else 0
     return PARAMETER_BYTES * shape.parameters + activations + logits
 
 
@@ -177,8 +186,9 @@ def show(shape: ModelShape, plans: list[StagePlan], runs: int, devices: int, pri
 
     def row(name: str, steps: str, positions: float, flops: float, memory: float, seconds: float) -> None:
         hours = seconds / 3600
+        time = clock(seconds) if seconds > 3600 else f"0:{clock(seconds):0>5}"
         dollars = "-" if price is None else f"{hours * devices * price:,.2f}"
-        table.add_row(name, steps, f"{positions:.3g}", f"{flops:.3g}", f"{memory / 1e9:.1f}", clock(seconds), dollars)
+        table.add_row(name, steps, f"{positions:.3g}", f"{flops:.3g}", f"{memory / 1e9:.1f}", time, dollars)
 
     for plan in plans:
         row(plan.name, str(plan.steps), plan.positions, plan.flops, plan.memory, plan.seconds)
@@ -231,7 +241,7 @@ def main() -> None:
         return
     console = Console()
     console.print(show(shape, plans, runs, devices, options.price))
-    pretraining = UTILIZATION["compiled" if stages["pretrain"]["compile"] else "eager"]
+    pretraining = pretraining_utilization(stages["pretrain"])
     console.print(
         f"{devices} x {name}. Times rest on {pretraining:.1%} of its bf16 peak ({peak / 1e12:.0f} TFLOP/s) in "
         f"pretraining, {UTILIZATION['eager']:.1%} in SFT and GRPO (both measured on a H100 with GPT-2 124M; a smaller "

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from mulfact.errors import UserError
-from mulfact.evals.stage_records import PEAK_FLOPS
+from mulfact.evals.stage_records import peak_flops
 from mulfact.modeling.launch import is_lost_connection
 from mulfact.modeling.preemption import EXIT_STATUS, Preemption
 from mulfact.modeling.progress import MetricsLog, Progress
@@ -145,7 +145,7 @@ class Loop:
         """Return the model's own FLOPs as a share of the devices' peak (MFU); None where the peak is not known."""
         device = self.run.accelerator.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-        peak = next((peak for known, peak in PEAK_FLOPS.items() if known in name), None)
+        peak = peak_flops(name)
         if peak is None:
             return None
         flops = self.run.step_flops * tokens_per_second / self.arguments.tokens_per_step

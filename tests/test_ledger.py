@@ -17,6 +17,7 @@ from mulfact.evals.comparison import Run, check_ledgers
 from mulfact.evals.flops import ModelShape, forward_flops, generation_flops
 from mulfact.evals.ledger import account
 from mulfact.evals.ledger_view import main as view
+from mulfact.evals.stage_records import peak_flops
 from mulfact.provenance import stage_output, write_json
 
 SHAPE = ModelShape(n_layer=2, n_embd=16, n_inner=64, vocab_size=128, n_positions=64)
@@ -211,6 +212,25 @@ def test_mfu_is_of_the_known_device(run_dir: Path) -> None:
     flops = matched["flops_forward"] + matched["flops_backward"]
     assert reported["mfu"] == pytest.approx(flops / 3.0 / (2 * 989.4e12), abs=1e-4)
     assert stage(run_dir, "sft")[1]["mfu"] is None
+
+
+@pytest.mark.parametrize(
+    ("device", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989.4e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA H100 NVL", 835.5e12),
+        ("NVIDIA L40", 181e12),
+        ("NVIDIA L40S", 362e12),
+        ("NVIDIA L4", 121e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA RTX A1000", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_device_has_the_peak_of_its_whole_name(device: str | None, peak: float | None) -> None:
+    assert peak_flops(device) == peak
 
 
 def test_every_matched_field_that_differs_is_refused_by_name(run_dir: Path) -> None:

@@ -22,6 +22,8 @@ SECTION = {
 def test_memory_is_near_what_was_measured() -> None:
     assert training_memory(GPT2, 64 * 1024, keeps_logits=True) == pytest.approx(28.5e9, rel=0.05)
     assert training_memory(GPT2, 64 * 1024, keeps_logits=False) == pytest.approx(22.9e9, rel=0.05)
+    assert training_memory(GPT2, 64 * 1024, keeps_logits=True, compiled=False) == pytest.approx(63.5e9, rel=0.05)
+    assert training_memory(GPT2, 64 * 1024, keeps_logits=False, compiled=False) == pytest.approx(26.0e9, rel=0.05)
 
 
 def test_memory_of_trl_is_near_what_was_measured() -> None:
