@@ -232,7 +232,10 @@ def main() -> None:
     options = parser.parse_args()
 
     name, peak = peak_flops(options.gpu)
-    stages = compose(options.recipes, options.scale, options.conditions[0], options.seeds[0], options.set)
+    stages, *_ = [
+        compose(options.recipes, options.scale, condition, options.seeds[0], options.set)
+        for condition in options.conditions
+    ]
     shape, plans = plan_run(stages, peak)
     runs, devices = len(options.conditions) * len(options.seeds), stages["pretrain"]["num_processes"]
     if warning := memory_warning(plans, min(options.jobs, runs)):

@@ -137,12 +137,24 @@ def check_counts(stages: Mapping[str, Section]) -> None:
 
 
 def check_shape(pretrain: Section) -> None:
-    """Raise UserError where a step is not made of whole sequences, or a layer not of whole heads."""
+    """Raise UserError where a step, a process's share of it, or a layer is not made of whole parts."""
     for key, divisor in (("tokens_per_step", "sequence_length"), ("n_embd", "n_head")):
         if pretrain[key] % pretrain[divisor]:
             raise UserError(
                 f"pretrain.{key} is {pretrain[key]}: it must be a multiple of pretrain.{divisor} ({pretrain[divisor]})"
             )
+    sequences, processes = pretrain["tokens_per_step"] // pretrain["sequence_length"], pretrain["num_processes"]
+    share, micro_batch = sequences // processes, pretrain["micro_batch_size"]
+    if sequences % processes:
+        raise UserError(
+            f"pretrain.num_processes is {processes}: a step has {sequences} sequences (pretrain.tokens_per_step / "
+            "pretrain.sequence_length), which so many processes cannot share"
+        )
+    if share % min(micro_batch, share):
+        raise UserError(
+            f"pretrain.micro_batch_size is {micro_batch}: each process has {share} sequences in a step; set it to a "
+            "divisor of them"
+        )
 
 
 def generated_together(grpo: Section) -> int:

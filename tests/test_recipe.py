@@ -125,6 +125,8 @@ def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, ar
         ("tokenizer.mode=custom", "tokenizer.custom_tokens is empty"),
         ("tokenizer.surface_forms=[times]", "leaves out asterisk"),
         ("pretrain.tokens_per_step=1000", "multiple of pretrain.sequence_length"),
+        ("pretrain.num_processes=7", "a step has 16 sequences .* which so many processes cannot share"),
+        ("pretrain.micro_batch_size=7", "each process has 16 sequences in a step"),
         ("sft.max_length=4096", "must not exceed pretrain.n_positions"),
         ("seed=5", "an override cannot set seed; say make SEED=... instead"),
         ("scale=foo", "say make SCALE="),
