@@ -29,7 +29,8 @@ class Preemption:
     def agreed(self, save_is_due: bool) -> tuple[bool, bool]:
         """Return whether any process was asked to stop, and whether any process's clock says that it is time to save.
 
-        The answer is common to all processes, so that all of them save the same step.
+        The answer is common to all processes, so that all of them save the same step: with several, the host waits for
+        the device here.
         """
         if self.accelerator.num_processes == 1:
             return self.asked, save_is_due

@@ -73,7 +73,7 @@ class Loop:
         validate = last or step % self.arguments.eval_steps == 0
         stop, due = self.preemption.agreed(self.save_is_due())
         save = not last and (stop or due or step % self.arguments.save_steps == 0)
-        if log or validate or save:  # the only places where the host waits for the device
+        if log or validate or save:  # with one process the only places where the host waits for the device
             losses, norm = self.run.read_steps(self.unread, step)
             self.state.losses += losses
             self.unread = []
