@@ -7,6 +7,7 @@ A process keeps the lock for as long as it has the file open, and what it starts
 whose launcher and watcher were killed still holds the folder.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -43,11 +44,17 @@ def training_lock(training_dir: Path) -> Iterator[IO[bytes]]:
 
 
 def taken(file: IO[bytes]) -> bool:
-    """Take the lock if nobody has it, and return whether this process has it now."""
+    """Take the lock if nobody has it, and return whether this process may go on.
+
+    It may also on a file system that has no locks, as some of clusters are mounted: nothing is guarded there.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise
     return True
 
 

@@ -3,6 +3,7 @@
 The command in these tests is a launcher that starts a trainer, as `trl` does, and passes no signal on.
 """
 
+import errno
 import json
 import os
 import signal
@@ -129,6 +130,15 @@ def test_a_training_that_is_just_leaving_is_waited_for(folder: Path) -> None:
     watched.watcher.terminate()
     with training_lock(folder):
         assert not is_alive(watched.trainer)
+
+
+def test_a_file_system_without_locks_stops_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("mulfact.modeling.training_lock.fcntl.flock", unsupported)
+    with training_lock(folder):
+        pass
 
 
 def test_the_seconds_of_all_sessions_are_added_up(folder: Path) -> None:
