@@ -24,15 +24,16 @@ export main_port=$((20000 + SLURM_JOB_ID % 10000))
 export OMP_NUM_THREADS=8
 
 # The single quotes leave $SLURM_NODEID for each machine to fill in.
-srun --kill-on-bad-exit=1 bash -c 'exec accelerate launch --quiet \
+srun --kill-on-bad-exit=1 bash -c 'exec python modeling/supervise.py \
+  --folder "${TMPDIR:-/tmp}/mulfact-$SLURM_JOB_ID-$SLURM_NODEID" -- accelerate launch --quiet \
   --config_file accelerate_configs/multi_node.yaml --num_machines "$SLURM_NNODES" --num_processes "$processes" \
   --machine_rank "$SLURM_NODEID" --main_process_ip "$main_ip" --main_process_port "$main_port" \
   modeling/pretrain.py --config "$recipe"' &
 step=$!
 
 save_and_requeue() {
-  # To the launchers, which pass it on. Not to srun: that one ends its tasks by SIGKILL when it gets a SIGTERM.
-  scancel --signal=TERM "$SLURM_JOB_ID.0" || true # it may have ended by itself
+  # srun passes a USR1 on, and supervise.py stops its training. At a SIGTERM srun would end the tasks by SIGKILL.
+  kill -USR1 "$step" || true # it may have ended by itself
   wait "$step" || scontrol requeue "$SLURM_JOB_ID"
   exit 0
 }

@@ -77,11 +77,11 @@ class Session(threading.Thread):
         self.memory = PeakMemory(folder / RECORD)
         self.time = folder / TIME
         self.earlier = read_seconds(folder) or 0.0
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):  # the last one under SLURM
             signal.signal(number, self.ask)
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        self.told = number
+        self.told = signal.SIGTERM if number == signal.SIGUSR1 else number
         self.stop()
 
     def run(self) -> None:

@@ -13,18 +13,21 @@ import pytest
 from tiny_pretraining import curve, pretrain, write_recipe
 
 pytestmark = pytest.mark.xdist_group("launchers")
-# As srun does, it starts the command on each machine, ends with the worst status, and at a SIGTERM kills its tasks.
+# As srun does, it starts the command on each machine and ends with the worst status; a USR1 it passes on, and at a
+# SIGTERM it kills its tasks.
 SRUN = """#!/bin/bash
 trap 'kill -KILL $(jobs -p)' TERM
+trap 'kill -USR1 $(jobs -p)' USR1
 for id in 0 1; do SLURM_NODEID=$id "${@:2}" & done
-jobs -p > "$TASKS"
 status=0
-for task in $(cat "$TASKS"); do wait "$task" || status=$?; done
+for task in $(jobs -p); do
+  while :; do
+    wait "$task"; code=$?
+    kill -0 "$task" 2> /dev/null || break  # else a signal has interrupted the wait
+  done
+  [ $code = 0 ] || status=$code
+done
 exit $status
-"""
-# The tasks of the step get the signal.
-SCANCEL = """#!/bin/bash
-[ "$1" = --signal=TERM ] && [ "$2" = "$SLURM_JOB_ID.0" ] && kill -TERM $(cat "$TASKS")
 """
 SCONTROL = """#!/bin/bash
 if [ "$1" = show ]; then echo 127.0.0.1; echo 127.0.0.1; else echo "$@" >> "$REQUEUED"; fi
@@ -36,13 +39,12 @@ def cluster(tmp_path: Path) -> dict[str, str]:
     """The environment of a job on two machines with a GPU each, which are CPUs here."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("scancel", SCANCEL)):
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
     return os.environ | {
         "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "REQUEUED": str(tmp_path / "requeued"),
-        "TASKS": str(tmp_path / "tasks"),
         "ACCELERATE_USE_CPU": "true",
         "SLURM_NNODES": "2",
         "SLURM_GPUS_ON_NODE": "1",
@@ -97,7 +99,7 @@ def test_a_run_that_is_just_finished_does_not_go_back_into_the_queue(
     tmp_path: Path, repository: Path, cluster: dict[str, str]
 ) -> None:
     srun = Path(cluster["PATH"].partition(":")[0]) / "srun"
-    srun.write_text("#!/bin/bash\nsleep 1\n")
+    srun.write_text("#!/bin/bash\ntrap '' USR1\nsleep 1\n")
     job = start(tmp_path / "pretrain.yaml", repository, cluster)
     time.sleep(0.5)
     job.send_signal(signal.SIGUSR1)
