@@ -99,7 +99,7 @@ def pretrain(folder: Path) -> Stage:
         "tokens_per_step": summary["tokens_per_step"],
         "steps": summary["steps"],
         "positions": summary["tokens"],
-        "precision": summary["precision"],
+        "precision": "float32" if summary["precision"] == "no" else summary["precision"],
         "optimizer": summary["optimizer"],
         "schedule": summary["schedule"],
         "flops_forward": forward,

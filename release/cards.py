@@ -137,7 +137,7 @@ class Cards:
         return EvalResult(
             task_type="text-generation",
             dataset_type=self.repo_id(shared_name(self.scale, "benchmarks")),
-            dataset_name=row["task"],
+            dataset_name=self.benchmarks[row["task"]]["description"],  # the task's name may make one think of GSM8K
             dataset_config=row["task"],  # without it, the tasks would be taken for one
             dataset_split="test",
             metric_type="exact_match",

@@ -72,6 +72,7 @@ def test_a_model_card_holds_the_numbers_of_results_with_their_intervals(
         f"{interval} | {points(change['difference'])} ({shift}) |"
     )
     assert line in text
+    assert f"- `gsm8k_cot`: {results['benchmarks']['gsm8k_cot']['description']}" in text
     assert results["conclusion"]["headline"] in text
     assert f"May not be concluded: {results['conclusion']['may_not_conclude'][0]}" in text
     assert "| steps | 20 |" in text, "how it was trained, from the ledger"
@@ -90,6 +91,7 @@ def test_the_hub_reads_where_a_model_comes_from_and_what_it_scored(written: dict
     assert data.license == "mit"
     assert data.eval_results is not None
     assert [(r.dataset_config, r.metric_value) for r in data.eval_results] == [("gsm8k_cot", 0.0), ("table_9", 0.0)]
+    assert data.eval_results[0].dataset_name == "synthetic items", "not GSM8K"
     first = ModelCard(written["mulfact-smoke-baseline-seed0-pretrain"]).data
     assert first.base_model is None
     assert first.datasets == [f"{ORG}/mulfact-smoke-corpus"]

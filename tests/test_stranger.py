@@ -1,11 +1,19 @@
 """What the cards promise: the loading examples run, by name, and a checkpoint needs torch and transformers alone."""
 
+import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
+import torch
 from hub_server import READER, HubServer
 from release_commands import ORG, environment, push, run
 from release_folders import write_release
+from tiny_tokenizers import build
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from mulfact.release import stranger
 
 pytestmark = pytest.mark.xdist_group("stranger")  # one experiment for all of them
 
@@ -72,3 +80,35 @@ def test_a_stranger_reads_plain_text(hub) -> None:
     assert "6 × 9 =" in result.stdout
     assert "Natalia" in result.stdout
     assert "<MUL" not in result.stdout
+
+
+@pytest.fixture
+def chatterer(tmp_path: Path) -> Path:
+    """A checkpoint that says one token of a custom arm again and again."""
+    shutil.copytree(build("custom"), tmp_path / "chatterer")
+    tokens = json.loads((tmp_path / "chatterer" / "facts.json").read_text())["fact_tokens"]
+    said = next(entry["id"] for entry in tokens if entry["token"] == "<OF_THE>")
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=768, n_positions=256, n_embd=8, n_layer=1, n_head=1))
+    with torch.no_grad():
+        model.transformer.ln_f.weight.zero_()
+        model.transformer.ln_f.bias.fill_(1.0)
+        model.transformer.wte.weight[said] = 1.0
+    model.save_pretrained(tmp_path / "chatterer")
+    return tmp_path / "chatterer"
+
+
+def test_a_stranger_is_told_of_a_token_that_shows_through(chatterer: Path, capsys) -> None:
+    stranger.main(str(chatterer))
+    assert "of theof the" in capsys.readouterr().out
+
+    path = chatterer / "tokenizer.json"
+    serialised = json.loads(path.read_text())
+    serialised["decoder"] = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    path.write_text(json.dumps(serialised))
+    with pytest.raises(SystemExit, match="<OF_THE>.*expected plain text"):
+        stranger.main(str(chatterer))
+
+
+def test_a_stranger_is_told_in_a_line_that_a_name_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="^error: .*nothing could not be loaded: [^\\n]*$"):
+        stranger.main(str(tmp_path / "nothing"))
