@@ -25,6 +25,12 @@ endif
 PRETRAIN_ACCELERATE ?= $(ACCELERATE)
 PYTHON     ?= python3
 
+# What make, the shell or OmegaConf would read as a sign of its own in the path of a folder.
+SIGNS := % : * ? [ ] { } ( ) ' " ` ; & | < > ! \ \# $$
+PLAIN_PATH = $(foreach sign,$(SIGNS),$(if $(findstring $(sign),$(value $(1))),$(error $(1) is '$(value $(1))': a \
+	path with $(sign) in it cannot be used; link the folder under a plain name)))
+$(call PLAIN_PATH,OUTPUTS)
+$(call PLAIN_PATH,GSM8K)
 # Folders are named after these: with none or two of them `rm -rf` and the rules below would mean others.
 ONE_WORD = $(if $(filter 1,$(words $($(1)))),,$(error $(1) is '$($(1))': expected one word, such as $(1)=$(2)))
 $(call ONE_WORD,SCALE,smoke)

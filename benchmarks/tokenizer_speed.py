@@ -1,7 +1,7 @@
 """How fast each arm is tokenized, as ratios to the baseline arm measured in the same run.
 
-    python benchmarks/tokenizer_speed.py --data ../shared/data
-    python benchmarks/tokenizer_speed.py --data ../shared/data --arms baseline mulfact --repeats 3
+    python benchmarks/tokenizer_speed.py --data data
+    python benchmarks/tokenizer_speed.py --data data --arms baseline mulfact --repeats 3
 
 Reads gsm8k/*.jsonl and corpus/wikitext2_*.txt, trains a base vocabulary on them, builds the arms, and encodes all
 texts with BulkEncoder, the way that token shards are written, and with tokenizer.json alone, the way that a released

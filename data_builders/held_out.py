@@ -14,7 +14,7 @@ PAIR_SHARE = 0.10
 PROBLEM_SHARE = 0.05
 EXPRESSION_SHARE = 0.10
 
-_PLAIN_SIGNS = str.maketrans({"×": "*", "·": "*", "x": "*", "÷": "/", " ": None})
+PLAIN_SIGNS = str.maketrans({"×": "*", "·": "*", "x": "*", "÷": "/", " ": None})  # how an expression is compared
 
 
 @lru_cache(maxsize=1 << 17)
@@ -35,7 +35,7 @@ def problem_is_held_out(question: str) -> bool:
 
 def expression_is_held_out(expression: str) -> bool:
     """Return whether an expression of several operations, such as 3+4*5, is kept for the probes; spacing is nothing."""
-    return _falls_below("expression " + expression.translate(_PLAIN_SIGNS), EXPRESSION_SHARE)
+    return _falls_below("expression " + expression.translate(PLAIN_SIGNS), EXPRESSION_SHARE)
 
 
 def _falls_below(text: str, share: float) -> bool:

@@ -1,7 +1,7 @@
 """Where word problems come from: GSM8K, the generator, and further sets in other columns.
 
     python -c "from mulfact.data_builders.problem_sources import load_problems; \
-        print(load_problems('../shared/data/gsm8k', 'test')[0])"
+        print(load_problems('data/gsm8k', 'test')[0])"
 """
 
 import re

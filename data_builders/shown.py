@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mulfact.data_builders.held_out import PLAIN_SIGNS
+
 PRODUCT = re.compile(r"(?<![0-9])([0-9]+) ?(?:[*xX×·]|times) ?\$?([0-9]+)(?![0-9])")
 QUOTIENT = re.compile(r"(?<![0-9])[0-9]+ ?[/÷] ?\$?([0-9]+) ?= ?\$?([0-9]+)(?![0-9])")
 MAX_DIGITS = 9
-PLAIN_SIGNS = str.maketrans({"×": "*", "·": "*", "x": "*", "÷": "/", " ": None})
 
 
 def shown_products(text: str) -> set[tuple[int, int]]:

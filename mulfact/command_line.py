@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from mulfact.errors import UserError
 
+LARGEST_SEED = 2**32 - 1  # NumPy's generator, which the trainers seed too, takes no larger one
+
 
 class Variable(argparse.Action):
     """An option whose words `read` turns into its value, or raises ValueError."""
@@ -41,11 +43,11 @@ class Conditions(Variable):
 
 
 class Seeds(Variable):
-    name, expected = "SEEDS", "whole numbers from 0, divided by spaces"
+    name, expected = "SEEDS", f"whole numbers from 0 to {LARGEST_SEED}, divided by spaces"
 
     def read(self, words: Sequence[str]) -> list[int]:
         seeds = [int(word) for word in words if word.isdecimal()]
-        if not words or len(seeds) < len(words):
+        if not words or len(seeds) < len(words) or max(seeds) > LARGEST_SEED:
             raise ValueError
         return seeds
 

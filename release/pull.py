@@ -11,7 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from huggingface_hub.utils import disable_progress_bars
 from rich.console import Console
 from rich.table import Table
 
+from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command
 from mulfact.evals.report import percent, points
 from mulfact.provenance import PROVENANCE, hash_file, read_provenance, write_json
@@ -173,12 +174,13 @@ def print_comparison(rows: list[dict[str, Any]]) -> None:
 
 def parse_arguments() -> PullArguments:
     parser = argparse.ArgumentParser(description="Fetch released checkpoints and evaluate them.")
-    parser.add_argument("--org", required=True)
-    parser.add_argument("--scale", required=True)
-    parser.add_argument("--conditions", nargs="+", required=True)
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("--revision", default="main")
+    told = {setting.name: setting.metadata["help"] for setting in fields(PullArguments)}
+    parser.add_argument("--org", required=True, help=told["org"])
+    parser.add_argument("--scale", required=True, help=told["scale"])
+    parser.add_argument("--conditions", nargs="*", action=Conditions, required=True, help=told["conditions"])
+    parser.add_argument("--seeds", nargs="*", action=Seeds, required=True, help=told["seeds"])
+    parser.add_argument("--output_dir", type=Path, required=True, help=told["output_dir"])
+    parser.add_argument("--revision", default="main", help=told["revision"])
     return PullArguments(**vars(parser.parse_args()))
 
 

@@ -21,6 +21,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars
 from huggingface_hub.utils import logging as hub_logging
 
+from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command
 from mulfact.provenance import hash_file
 from mulfact.release.cards import Cards
@@ -150,8 +151,8 @@ def parse_arguments() -> PushArguments:
     told = {setting.name: setting.metadata["help"] for setting in fields(PushArguments)}
     parser.add_argument("--org", required=True, help=told["org"])
     parser.add_argument("--shared_dir", type=Path, required=True, help=told["shared_dir"])
-    parser.add_argument("--conditions", nargs="+", required=True, help=told["conditions"])
-    parser.add_argument("--seeds", nargs="+", type=int, required=True, help=told["seeds"])
+    parser.add_argument("--conditions", nargs="*", action=Conditions, required=True, help=told["conditions"])
+    parser.add_argument("--seeds", nargs="*", action=Seeds, required=True, help=told["seeds"])
     parser.add_argument("--public", action="store_true", help=told["public"])
     parser.add_argument("--replace", action="store_true", help=told["replace"])
     return PushArguments(**vars(parser.parse_args()))

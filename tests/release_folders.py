@@ -84,7 +84,8 @@ def write_data(shared_dir: Path) -> None:
                 for n in (2, 9)
             ]  # fmt: skip
             (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-            entries[name] = {"family": family, "items": 2, "source": source, "style": style, "description": f"{source} items"}
+            told = f"{source} items"
+            entries[name] = {"family": family, "items": 2, "source": source, "style": style, "description": told}
         manifest = {"benchmarks": entries}
         write_json(folder / "manifest.json", manifest)
         describe_benchmarks(folder, manifest)

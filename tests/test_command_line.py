@@ -10,8 +10,9 @@ from mulfact import grid, recipe
 from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError
 from mulfact.modeling import plan
+from mulfact.release import pull, push
 
-SEEDS = "expected whole numbers from 0, divided by spaces"
+SEEDS = "expected whole numbers from 0 to 4294967295, divided by spaces"
 ARMS = "expected names of arms, divided by spaces"
 GRID = "--folder x --conditions baseline mulfact --seeds 0"
 
@@ -22,6 +23,7 @@ GRID = "--folder x --conditions baseline mulfact --seeds 0"
         (recipe, "--scale smoke --conditions baseline --seeds 0,1", f"SEEDS: found '0,1'; {SEEDS}"),
         (recipe, "--scale smoke --conditions baseline --seeds a", f"SEEDS: found 'a'; {SEEDS}"),
         (recipe, "--scale smoke --conditions baseline --seeds -1", f"SEEDS: found '-1'; {SEEDS}"),
+        (recipe, "--scale smoke --conditions baseline --seeds 4294967296", f"SEEDS: found '4294967296'; {SEEDS}"),
         (recipe, "--scale smoke --conditions baseline --seeds --experiment", f"SEEDS: found ''; {SEEDS}"),
         (recipe, "--scale smoke --conditions --seeds 0", f"CONDITIONS: found ''; {ARMS}"),
         (recipe, "--scale smoke --conditions baseline,mulfact", f"CONDITIONS: found 'baseline,mulfact'; {ARMS}"),
@@ -32,6 +34,8 @@ GRID = "--folder x --conditions baseline mulfact --seeds 0"
         (grid, f"{GRID} --price nan", "PRICE: found 'nan'"),
         (plan, "--scale smoke --price free", "PRICE: found 'free'"),
         (plan, "--scale smoke --seeds 0,1", "SEEDS: found '0,1'"),
+        (push, "--org someone --shared_dir x --conditions baseline --seeds 0,1", "SEEDS: found '0,1'"),
+        (pull, "--org someone --scale smoke --output_dir x --conditions a,b --seeds 0", "CONDITIONS: found 'a,b'"),
     ],
 )
 def test_a_wrong_value_is_told_in_one_line(

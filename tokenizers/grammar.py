@@ -87,9 +87,9 @@ def pair_pieces(settings: FactSettings) -> list[tuple[str, str]]:
 
     pieces = []
     for a, b in sorted(settings.pairs(), key=lambda ab: (max(ab), min(ab)), reverse=True):
-        product = f"(?:{EQUALS})?{any_of({0: products[a * b]})}" if settings.mode == "strict" else ""
-        token = settings.product_token(a, b)
-        pieces.append((f"{alternation({pair(a, b): 0, pair(b, a): 0})}{product}", spell(token, settings.token_names)))
+        product = f"(?:{EQUALS})?{any_of({a * b: products[a * b]})}" if settings.mode == "strict" else ""
+        pairs = alternation(dict.fromkeys((pair(a, b), pair(b, a))))
+        pieces.append((f"{pairs}{product}", spell(settings.product_token(a, b), settings.token_names)))
     return pieces
 
 

@@ -1,6 +1,6 @@
 """List every rewrite in files with its context, for a person to read: is each of them really a product?
 
-    python -m mulfact.tokenizers.list_rewrites ../shared/data/corpus/wikitext2_test.txt
+    python -m mulfact.tokenizers.list_rewrites data/wikitext2_test.txt
     python -m mulfact.tokenizers.list_rewrites --tokenizer outputs/smoke/mulfact_strict/tokenizer data/gsm8k/train.jsonl
 
 One line for each rewrite: file, number of the document, text before, [what is rewritten], text after, token. GSM8K's
