@@ -26,14 +26,16 @@ class Preemption:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
 
-    def agreed(self, save_is_due: bool) -> tuple[bool, bool]:
+    def agreed(self, save_is_due: bool, host_waits: bool) -> tuple[bool, bool]:
         """Return whether any process was asked to stop, and whether any process's clock says that it is time to save.
 
-        The answer is common to all processes, so that all of them save the same step: with several, the host waits for
-        the device here.
+        The answer is common to all processes, so that all of them save the same step. Several processes exchange it
+        through their devices, and so only in the steps after which the host waits for its device anyway: `host_waits`.
         """
         if self.accelerator.num_processes == 1:
             return self.asked, save_is_due
+        if not host_waits:
+            return False, False
         flags = torch.tensor([self.asked, save_is_due], dtype=torch.int32, device=self.accelerator.device)
         asked, due = self.accelerator.reduce(flags, "sum").tolist()
         return asked > 0, due > 0

@@ -71,9 +71,10 @@ class Loop:
         last = step == self.run.max_steps
         log = last or step % self.arguments.log_steps == 0
         validate = last or step % self.arguments.eval_steps == 0
-        stop, due = self.preemption.agreed(self.save_is_due())
-        save = not last and (stop or due or step % self.arguments.save_steps == 0)
-        if log or validate or save:  # with one process the only places where the host waits for the device
+        save = not last and step % self.arguments.save_steps == 0
+        stop, due = self.preemption.agreed(self.save_is_due(), host_waits=log or validate or save)
+        save = save or (not last and (stop or due))
+        if log or validate or save:  # the only places where the host waits for the device
             losses, norm = self.run.read_steps(self.unread, step)
             self.state.losses += losses
             self.unread = []

@@ -34,9 +34,9 @@ def test_auto_is_bf16_where_a_cpu_multiplies_it(
 
 def test_a_sigterm_is_kept_until_the_step_is_done() -> None:
     preemption = Preemption(Accelerator(cpu=True))
-    assert preemption.agreed(save_is_due=False) == (False, False)
+    assert preemption.agreed(save_is_due=False, host_waits=False) == (False, False)
     os.kill(os.getpid(), signal.SIGTERM)
-    assert preemption.agreed(save_is_due=True) == (True, True)
+    assert preemption.agreed(save_is_due=True, host_waits=False) == (True, True)
 
 
 def test_one_process_that_is_asked_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,4 +47,7 @@ def test_one_process_that_is_asked_stops_all(monkeypatch: pytest.MonkeyPatch) ->
         def reduce(self, flags: torch.Tensor, reduction: str) -> torch.Tensor:
             return flags + torch.tensor([1, 0], dtype=torch.int32)  # the other process was asked
 
-    assert Preemption(TwoProcesses()).agreed(save_is_due=False) == (True, False)  # type: ignore[arg-type]
+    preemption = Preemption(TwoProcesses())  # type: ignore[arg-type]
+    assert preemption.agreed(save_is_due=False, host_waits=True) == (True, False)
+    preemption.asked = True
+    assert preemption.agreed(save_is_due=True, host_waits=False) == (False, False), "the other one is not asked yet"
