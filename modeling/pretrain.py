@@ -50,7 +50,7 @@ def main() -> None:
     saved = run.checkpoints.resume()
     state = RunState(**saved) if saved else RunState()
     metrics = MetricsLog(Path(arguments.checkpoint_dir) / METRICS, state.step, accelerator.is_main_process)
-    start_tracker(accelerator, arguments.report_to, Path(arguments.output_dir).parent, asdict(arguments))
+    start_tracker(accelerator, arguments.report_to, Path(arguments.output_dir).parent, state.step, asdict(arguments))
     price = arguments.price_per_hour and arguments.price_per_hour * arguments.num_processes
     progress = Progress(run_label(arguments.output_dir), run.max_steps, price, accelerator.is_main_process)
     progress.start(state.step, run.parameters, run.epochs)

@@ -20,17 +20,24 @@ def check_tracker(report_to: str) -> None:
         raise UserError(f"pretrain.report_to is {report_to}, which is not installed: pip install {report_to}")
 
 
-def start_tracker(accelerator: Accelerator, report_to: str, run_dir: Path, settings: dict[str, Any]) -> None:
-    """Start the tracker of the recipe. A resumed run goes on in the same place; nothing leaves the output folder."""
+def start_tracker(accelerator: Accelerator, report_to: str, run_dir: Path, step: int, settings: dict[str, Any]) -> None:
+    """Start the tracker of the recipe after step `step`; nothing leaves the output folder.
+
+    A resumed run goes on in the same place. Steps that were logged before a crash and are taken again replace the old
+    ones in TensorBoard; Trackio, which has no such thing, shows both.
+    """
     if report_to == "none":
         return
-    scale, arm, seed = run_dir.parts[-3:]
+    scale, arm, seed = ("mulfact", "mulfact", *run_dir.resolve().parts[1:])[-3:]
     os.environ.setdefault("TRACKIO_DIR", str(run_dir.parent.parent / "tracking"))  # read when it is imported
     accelerator.log_with = [report_to]
     accelerator.project_configuration.set_directories(str(run_dir))
     known = {key: value for key, value in settings.items() if value is not None}
-    run = {"trackio": {"name": f"{arm}/{seed}", "resume": "allow"}}
-    accelerator.init_trackers(scale if report_to == "trackio" else "tracking", config=known, init_kwargs=run)
+    options = {
+        "trackio": {"name": f"{arm}/{seed}", "resume": "allow"},
+        "tensorboard": {"purge_step": step + 1},
+    }
+    accelerator.init_trackers(scale if report_to == "trackio" else "tracking", config=known, init_kwargs=options)
 
 
 def flat(record: dict[str, Any]) -> dict[str, float]:

@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,16 @@ from tiny_pretraining import curve, pretrain, write_recipe
 
 from mulfact.errors import UserError
 from mulfact.modeling.trackers import check_tracker, flat
+
+# Steps 5 to 7 are behind the checkpoint of step 4, and step 6 is logged.
+DIES_AFTER_STEP_7 = """
+import os
+from mulfact.modeling import pretrain
+from mulfact.modeling.training_run import Pretraining
+take_step = Pretraining.take_step
+Pretraining.take_step = lambda run, step: os._exit(9) if step == 8 else take_step(run, step)
+pretrain.main()
+"""
 
 
 def losses(folder: Path) -> list[tuple[int, float]]:
@@ -31,6 +43,20 @@ def test_tensorboard_has_the_curve(tmp_path: Path) -> None:
     events.Reload()
     assert [(event.step, pytest.approx(event.value)) for event in events.Scalars("loss")] == losses(folder)
     assert {"tokens_per_second", "validation/bits_per_byte"} <= set(events.Tags()["scalars"])
+
+
+def test_tensorboard_shows_a_step_once_that_was_taken_again_after_a_crash(tmp_path: Path, repository: Path) -> None:
+    folder = tmp_path / "scale" / "arm" / "seed-0"
+    folder.mkdir(parents=True)
+    recipe = write_recipe(folder, report_to="tensorboard")
+    lost = subprocess.run(
+        [sys.executable, "-c", DIES_AFTER_STEP_7, "--config", str(recipe)], cwd=repository, check=False
+    )
+    assert lost.returncode == 9
+    assert pretrain(recipe).returncode == 0
+    events = EventAccumulator(str(folder / "tracking"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [step for step, _ in losses(folder)]
 
 
 def test_trackio_has_the_curve_under_the_name_of_the_run(tmp_path: Path) -> None:
