@@ -13,15 +13,20 @@ from typing import Any
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 from tiny_pretraining import curve, write_recipe, write_tokenizer
+from torch._dynamo.backends.debugging import aot_eager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mulfact.data_builders.token_stream import TokenStream
 from mulfact.modeling import pretrain
 from mulfact.modeling.checkpoints import Checkpoints
+from mulfact.modeling.gpt2 import Objective
 from mulfact.modeling.preemption import EXIT_STATUS, Preemption
 from mulfact.modeling.training_run import Pretraining
 from mulfact.provenance import read_provenance
+
+WEIGHTS = "pretrain_final/model.safetensors"
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +46,7 @@ def run_main(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def weights(folder: Path) -> bytes:
-    return (folder / "pretrain_final" / "model.safetensors").read_bytes()
+    return (folder / WEIGHTS).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +158,35 @@ def test_a_signal_and_the_same_command_again(
     run_main(write_recipe(reference, max_steps=60, warmup_steps=5), monkeypatch)
     assert curve(tmp_path) == curve(reference)
     assert weights(tmp_path) == weights(reference)
+
+
+@pytest.mark.parametrize("loss", ["plain", "chunked"])
+def test_a_compiled_run_has_the_curve_of_an_eager_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    """Training and validation run through graphs, here without the minute that Inductor takes to write them in C++."""
+    graphs = []
+
+    def compile_whole(objective: Objective) -> None:
+        def keep(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+            graphs.append(graph)
+            return aot_eager(graph, inputs)
+
+        torch.nn.Module.compile(objective, backend=keep, fullgraph=True)
+
+    monkeypatch.setattr(Objective, "compile", compile_whole)
+    eager, compiled = tmp_path / "eager", tmp_path / "compiled"
+    for folder in (eager, compiled):
+        folder.mkdir()
+        run_main(write_recipe(folder, loss=loss, compile=folder is compiled), monkeypatch)
+    assert graphs
+    for found, expected in zip(curve(compiled), curve(eager), strict=True):
+        assert found.keys() == expected.keys()
+        for key in {"loss", "grad_norm"} & found.keys():
+            assert found[key] == pytest.approx(expected[key], rel=1e-4)
+        if "validation" in found:
+            assert found["validation"]["loss"] == pytest.approx(expected["validation"]["loss"], rel=1e-4)
+    assert load_file(compiled / WEIGHTS).keys() == load_file(eager / WEIGHTS).keys()
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
