@@ -6,6 +6,7 @@ from typing import Any
 from mulfact.evals.comparison import Run, stages_of
 from mulfact.modeling.readiness_record import decision
 
+TOLERATED_CUT = 0.03  # of an arm's gold completions: where more are too long, the length limit enters the score
 TOLERATED_COST = 0.01  # of GRPO's FLOPs: an arm that spends more than this above the reference is told apart
 
 Results = Mapping[str, Any]
@@ -30,7 +31,7 @@ def conclude(results: Results) -> dict[str, Any]:
                 f"of {100 * entry['minimum_detectable_effect']:.1f} points would have been missed once in five times, "
                 "a smaller one more often."
             )
-    for conclude_part in (secondary, attribution, other_arms, compute, reach):
+    for conclude_part in (secondary, attribution, other_arms, compute, room, reach):
         allowed, forbidden = conclude_part(results, primary)
         may += allowed
         may_not += forbidden
@@ -117,6 +118,21 @@ def compute(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str],
         if reference and mean > (1 + TOLERATED_COST) * reference
     ]
     return may, may_not
+
+
+def room(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return whether the length limit of a completion, which counts tokens, cut the arms' gold completions."""
+    task = primary[0]["task"] if primary else ""
+    shares = {
+        arm: share for arm, tasks in results["gold_over_budget"].items() if (share := tasks.get(task)) is not None
+    }
+    if max(shares.values(), default=0.0) <= TOLERATED_CUT:
+        return [], []
+    told = ", ".join(f"{share:.1%} ({arm})" for arm, share in shares.items())
+    return [], [
+        f"That the length limit of {task} played no part: the gold completion takes more tokens than a completion may "
+        f"have in {told} of the items, and an arm that says the same in fewer tokens has fewer of them."
+    ]
 
 
 def reach(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:

@@ -86,6 +86,22 @@ def fact_tokens(run: Run) -> dict[str, dict[str, Any]]:
     )
 
 
+def gold_over_budget(runs: Runs) -> dict[str, dict[str, float | None]]:
+    """Return {condition: {task: share of the items whose gold completion is longer than a completion may be}}.
+
+    It depends on the arm's tokenizer alone. None where gold completions are not known, or were not counted.
+    """
+    shares: dict[str, dict[str, float | None]] = {}
+    for (condition, _), run in runs.items():
+        if condition in shares:
+            continue
+        shares[condition], stage = {}, run.stages[-1]
+        for path in sorted((run.folder / "eval" / stage).glob("*_results.json")):
+            tasks = read_file(run.folder, "eval", f"{stage}/{path.name}", lambda path: parse_json(path)["tasks"])
+            shares[condition] |= {task: entry.get("gold_over_budget") for task, entry in tasks.items()}
+    return shares
+
+
 def error_classes(runs: Runs) -> list[dict[str, Any]]:
     """Return how the wrong items of each task divide into error classes, over seeds."""
     entries = []

@@ -41,6 +41,7 @@ def write_report(results: Results, folder: Path) -> None:
         "examples": [mark_example(example) for example in results["examples"]],
         "final_loss": final_loss(results),
         "gate": gate(results),
+        "too_long": too_long(results),
         "software": distinct(results["provenance"], "packages"),
         "seeds": len(results["seeds"]),
         **next(
@@ -54,6 +55,15 @@ def write_report(results: Results, folder: Path) -> None:
     for template, name in (("report.html", "report.html"), ("results.md", "results.md")):
         text = environment.get_template(template).render(context)
         (folder / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+
+
+def too_long(results: Results) -> dict[str, dict[str, float | None]]:
+    """Return {task: {condition: share of too long gold completions}} of the tasks where an arm has any."""
+    shares = {
+        task: {arm: results["gold_over_budget"].get(arm, {}).get(task) for arm in results["conditions"]}
+        for task in results["benchmarks"]
+    }
+    return {task: by_arm for task, by_arm in shares.items() if any(by_arm.values())}
 
 
 def summary_table(results: Results) -> Table:

@@ -78,6 +78,7 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
             {"condition": arm, "stage": stage, "phrasing": phrasing, "accuracy": 0.5 + place / 10}
             for place, arm in enumerate(conditions) for stage in stages for phrasing in ("plain", "sign", "words")
         ],
+        "gold_over_budget": {arm: dict.fromkeys(TASKS, 0.0) for arm in conditions},
         "fact_use": [
             {"condition": arm, "stage": stage, "task": "gsm8k_cot", "share_of_completions": 0.4,
              "tokens_per_completion": 0.7, "right": 0.8, "accuracy_with": 0.5, "accuracy_without": None}

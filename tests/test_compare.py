@@ -73,6 +73,8 @@ def test_what_the_report_shows_is_read_from_the_runs(experiment: CompareArgument
     usage = results["usage"]["facts"]["grpo"]
     assert sum(map(sum, usage)) == 3 * 3 * 60
     assert {len(example["completions"]) for example in results["examples"]} == {2}
+    shares = {"gsm8k_cot": 0.25, "gsm8k_direct": None, "table_9": None}
+    assert results["gold_over_budget"] == {"plain": shares, "facts": shares}
 
 
 @pytest.mark.parametrize(("source", "accuracy"), [("path/to/gsm8k", 1.0), ("synthetic", 0.0)])

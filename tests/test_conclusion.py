@@ -206,3 +206,18 @@ def test_synthetic_problems_say_nothing_about_gsm8k() -> None:
     assert "Anything about GSM8K" not in texts(results)[2]
     results["benchmarks"]["gsm8k_cot"]["source"] = "synthetic"
     assert "Anything about GSM8K: gsm8k_cot hold synthetic problems" in texts(results)[2]
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [((0.04, 0.01), "4.0% (baseline), 1.0% (mulfact) of the items"), ((0.03, 0.0), ""), ((None, None), "")],
+)
+def test_a_length_limit_that_cuts_gold_completions_is_told(
+    shares: tuple[float | None, float | None], told: str
+) -> None:
+    results = results_with(**FOUND)
+    for arm, share in zip(("baseline", "mulfact"), shares, strict=True):
+        results["gold_over_budget"][arm] = {"gsm8k_cot": share}
+    may_not = texts(results)[2]
+    assert ("That the length limit of gsm8k_cot played no part" in may_not) == bool(told)
+    assert told in may_not

@@ -257,6 +257,18 @@ def test_the_short_report_says_what_may_and_may_not_be_concluded(tmp_path: Path)
     assert "1 seed; the protocol asks for at least 3." in (tmp_path / "report.html").read_text()
 
 
+def test_gold_completions_that_no_completion_can_hold_are_shown(tmp_path: Path) -> None:
+    results = fabricate(ARMS[:2], [0])
+    write_report(results, tmp_path)
+    assert "No gold completion that is known is longer" in (tmp_path / "report.html").read_text()
+    results["gold_over_budget"] |= {"baseline": {"gsm8k_cot": 0.125, "svamp": None}, "mulfact": {"gsm8k_cot": 0.0}}
+    write_report(results, tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "No gold completion that is known is longer" not in html
+    section = html[html.index("whose gold completion needs more tokens") :].split("</table>")[0]
+    assert re.findall(r'<td class="n">(.*?)</td>', section) == ["12.5", "0.0"]
+
+
 def test_where_the_gate_stopped_grpo_the_report_opens_with_it(tmp_path: Path) -> None:
     write_report(fabricate(ARMS[:2], [0, 1], gated=True), tmp_path)
     html = (tmp_path / "report.html").read_text()
