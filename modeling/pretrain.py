@@ -61,7 +61,7 @@ def main() -> None:
             publish(run, state, arguments, started)
             run.checkpoints.remove()
         accelerator.wait_for_everyone()  # a process that leaves while another one still needs it makes that one hang
-        accelerator.end_training()
+        run.close()
 
 
 def run_label(output_dir: str) -> str:

@@ -47,6 +47,33 @@ def test_two_processes_are_one(one_process: Path, tmp_path: Path, config: str) -
     assert_same_curve(tmp_path, one_process)
 
 
+# Says what of the wrapped model is left when the connection between the processes ends.
+LOOKS_AROUND = """
+import gc
+import torch.distributed
+from torch.nn.parallel import DistributedDataParallel
+from mulfact.modeling import pretrain
+end = torch.distributed.destroy_process_group
+def look_around(*arguments):
+    kinds = DistributedDataParallel | torch.distributed.Reducer
+    wrapped = [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
+    print("still wrapped:", len(wrapped), flush=True)
+    end(*arguments)
+torch.distributed.destroy_process_group = look_around
+pretrain.main()
+"""
+
+
+def test_the_wrapped_model_goes_before_the_connection(tmp_path: Path) -> None:
+    """As the last to hold it, DDP would end it with Python's lock held, for which a thread of it may be waiting."""
+    (tmp_path / "script.py").write_text(LOOKS_AROUND)
+    recipe = write_recipe(tmp_path, num_processes=2, micro_batch_size=2)
+    command = [sys.executable, *on_two("cpu_ddp"), str(tmp_path / "script.py"), "--config", str(recipe)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r"still wrapped: (\d+)", result.stdout) == ["0", "0"]
+
+
 def stop_after_first_checkpoint(
     recipe: Path, repository: Path, *launcher: str, supervised: bool = False
 ) -> tuple[int, str]:
