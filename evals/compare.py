@@ -34,6 +34,7 @@ from mulfact.evals.outcomes import (
     usage,
 )
 from mulfact.evals.report import summary_table, write_report
+from mulfact.evals.reward_trend import reward_trends
 from mulfact.evals.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
 from mulfact.evals.significance import constant_accuracy
 from mulfact.modeling.readiness_record import READINESS, decision
@@ -78,7 +79,7 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
     extended = with_strata(runs, facts, benchmarks[task]["family"])
     described = describe_strata(benchmarks, extended)
     preregistered = is_preregistered(arguments, runs)
-    validation = curves(runs)
+    training = curves(runs)
     results: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "scale": Path(arguments.shared_dir).name,
@@ -103,7 +104,7 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "accuracy": accuracies(arguments, extended),
         "differences": differences(arguments, extended),
         "contrasts": contrasts(arguments, runs),
-        "measures": measures(arguments, runs, validation["pretrain"]),
+        "measures": measures(arguments, runs, training["pretrain"]),
         "heatmaps": heatmaps(runs),
         "usage": usage(runs),
         "phrasings": phrasings(runs),
@@ -111,7 +112,8 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "gold_over_budget": gold_over_budget(runs),
         "error_classes": error_classes(extended),
         "error_examples": error_examples(runs, task, stage),
-        "curves": validation,
+        "curves": training,
+        "reward_trends": reward_trends(training["grpo"]),
         "unigram_bits_per_byte": unigram_bits_per_byte(runs),
         "examples": examples(runs, arguments.reference, task, stage),
         "trivial_baselines": trivial_baselines(arguments, extended, described),

@@ -19,6 +19,7 @@ from rich.table import Table
 from mulfact.evals.conclusion import decided, name_of, points
 from mulfact.evals.figure_style import Results, labels, task_label
 from mulfact.evals.figures import draw_figures
+from mulfact.evals.reward_trend import by_arm
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MINUS = "−"
@@ -42,6 +43,7 @@ def write_report(results: Results, folder: Path) -> None:
         "final_loss": final_loss(results),
         "gate": gate(results),
         "too_long": too_long(results),
+        "rising": by_arm(results["reward_trends"]),
         "software": distinct(results["provenance"], "packages"),
         "seeds": len(results["seeds"]),
         **next(

@@ -96,6 +96,11 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         },
         "error_classes": [],
         "curves": curves(conditions, seeds, random) | ({"grpo": []} if gated else {}),
+        "reward_trends": [] if gated else [
+            {"condition": arm, "seed": seed, "first_third": 0.25, "last_third": 0.45 + place / 100, "slope": 0.01,
+             "p_value": 0.0004, "largest_kl": 0.03, "largest_repetition": 0.02}
+            for place, arm in enumerate(conditions) for seed in seeds
+        ],
         "unigram_bits_per_byte": dict.fromkeys(conditions, 2.9),
         "examples": [example(conditions, number) for number in range(2)],
         "trivial_baselines": {task: {"always_training_mode": 0.03} for task in TASKS},
