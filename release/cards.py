@@ -16,7 +16,7 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCard, ModelCardDat
 from jinja2 import FileSystemLoader
 
 from mulfact.errors import UserError
-from mulfact.evals.report import make_environment
+from mulfact.evals.template_filters import make_environment
 from mulfact.modeling.adapter import ADAPTER
 from mulfact.modeling.readiness_record import RECORD, read_record, sentence
 from mulfact.provenance import input_hash, read_provenance

@@ -15,7 +15,8 @@ from release_folders import STAGES, write_release
 from transformers import AutoModelForCausalLM
 
 from mulfact.errors import UserError
-from mulfact.evals.report import interval_percent, interval_points, percent, points
+from mulfact.evals.conclusion import points
+from mulfact.evals.template_filters import interval_percent, interval_points, percent
 from mulfact.provenance import stage_output, write_json
 from mulfact.release.cards import Cards
 from mulfact.release.repositories import plan

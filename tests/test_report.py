@@ -12,8 +12,9 @@ import pytest
 from fabricated_results import fabricate
 from rich.console import Console
 
-from mulfact.evals import report
+from mulfact.evals.conclusion import points
 from mulfact.evals.report import mark_facts, summary_table, write_report
+from mulfact.evals.template_filters import interval_points
 
 ARMS = ["baseline", "mulfact", "mulfact_strict", "placebo", "fifth_arm"]
 VOID = {"meta", "img", "br", "wbr", "link", "hr"}
@@ -228,8 +229,8 @@ def test_one_seed_is_called_exploratory_and_has_no_deviation_over_seeds(write: W
 def test_the_primary_outcome_is_shown_with_its_numbers(two_by_one: Written) -> None:
     folder, results, html = two_by_one
     (entry,) = [row for row in results["differences"] if row["primary"]]
-    difference = report.points(entry["difference"])
-    interval = report.interval_points(entry["interval"])
+    difference = points(entry["difference"])
+    interval = interval_points(entry["interval"])
     assert f'{difference} <span class="interval">[{interval}]</span>' in html[html.index('<tr class="primary">') :]
     row = next(line for line in (folder / "results.md").read_text().splitlines() if "**gsm8k_cot**" in line)
     assert row.startswith("| grpo | **gsm8k_cot** | 200 | **")
@@ -369,26 +370,3 @@ def test_facts_are_marked_where_they_were_generated(
     text: str, facts: list[str], segments: list[tuple[str, bool]]
 ) -> None:
     assert mark_facts(text, facts) == segments
-
-
-@pytest.mark.parametrize(
-    ("function", "value", "text"),
-    [
-        (report.percent, 0.12345, "12.3"), (report.percent, None, "–"),
-        (report.points, 0.012, "+1.2"), (report.points, -0.012, "−1.2"), (report.points, -0.0001, "0.0"),
-        (report.p_value, 0.0004, "<0.001"), (report.p_value, 0.031, "0.031"), (report.p_value, 0.46, "0.46"),
-        (report.number, 1_186_560, "1,186,560"), (report.number, 1.2e13, "1.200 × 10¹³"),
-        (report.number, 0.25, "0.250"),
-        (report.number, 12345.6, "12,346"), (report.number, None, "–"), (report.number, 0, "0"),
-        (report.signed, -0.0123, "−0.0123"), (report.duration, 91, "91 s"), (report.duration, 600, "10 min"),
-        (report.duration, 9000, "2.5 h"), (report.describe, {"name": "adamw", "fused": True}, "name adamw, fused yes"),
-        (report.describe, {"gpus": []}, "gpus none"),
-    ],
-)  # fmt: skip
-def test_numbers_as_text(function: Any, value: Any, text: str) -> None:
-    assert function(value) == text
-
-
-def test_a_relative_difference_needs_a_reference() -> None:
-    assert report.relative(106, 100) == "+6.0%"
-    assert report.relative(1, 0) == report.relative(None, 3) == ""
