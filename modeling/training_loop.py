@@ -72,9 +72,9 @@ class Loop:
         log = last or step % self.arguments.log_steps == 0
         validate = last or step % self.arguments.eval_steps == 0
         save = not last and step % self.arguments.save_steps == 0
-        stop, due = self.preemption.agreed(self.save_is_due(), host_waits=log or validate or save)
+        stop, due = self.preemption.agreed(step, self.save_is_due(), host_waits=log or validate or save)
         save = save or (not last and (stop or due))
-        if log or validate or save:  # the only places where the host waits for the device
+        if log or validate or save:  # where the host waits for the device; with several processes it also does above
             losses, norm = self.run.read_steps(self.unread, step)
             self.state.losses += losses
             self.unread = []

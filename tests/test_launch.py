@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -34,20 +35,38 @@ def test_auto_is_bf16_where_a_cpu_multiplies_it(
 
 def test_a_sigterm_is_kept_until_the_step_is_done() -> None:
     preemption = Preemption(Accelerator(cpu=True))
-    assert preemption.agreed(save_is_due=False, host_waits=False) == (False, False)
+    assert preemption.agreed(1, save_is_due=False, host_waits=False) == (False, False)
     os.kill(os.getpid(), signal.SIGTERM)
-    assert preemption.agreed(save_is_due=True, host_waits=False) == (True, True)
+    assert preemption.agreed(2, save_is_due=True, host_waits=False) == (True, True)
 
 
-def test_one_process_that_is_asked_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    class TwoProcesses(SimpleNamespace):
-        num_processes = 2
-        device = torch.device("cpu")
+class TwoProcesses(SimpleNamespace):
+    """An accelerator whose other process is asked to stop, and is as fast as this one."""
 
-        def reduce(self, flags: torch.Tensor, reduction: str) -> torch.Tensor:
-            return flags + torch.tensor([1, 0], dtype=torch.int32)  # the other process was asked
+    num_processes = 2
+    device = torch.device("cpu")
 
+    def reduce(self, mine: torch.Tensor, reduction: str) -> torch.Tensor:
+        return mine + torch.tensor([1.0, 0.0, mine[2]])
+
+
+def test_one_process_that_is_asked_stops_all() -> None:
     preemption = Preemption(TwoProcesses())  # type: ignore[arg-type]
-    assert preemption.agreed(save_is_due=False, host_waits=True) == (True, False)
-    preemption.asked = True
-    assert preemption.agreed(save_is_due=True, host_waits=False) == (False, False), "the other one is not asked yet"
+    assert preemption.agreed(1, save_is_due=False, host_waits=True) == (True, False)
+
+
+@pytest.mark.parametrize(("seconds", "exchanges"), [(0.25, [1, 2, 10, 18]), (30.0, list(range(1, 21)))])
+def test_processes_ask_each_other_every_two_seconds_or_every_step(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, exchanges: list[int]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    preemption, found = Preemption(TwoProcesses()), []  # type: ignore[arg-type]
+    now += 60.0  # until the first step is done: loading and compiling
+    for step in range(1001, 1021):  # of a run that goes on
+        now += seconds
+        if preemption.agreed(step, save_is_due=False, host_waits=False)[0]:
+            found.append(step - 1000)
+    assert found == exchanges
+    preemption.agreed(1021, save_is_due=False, host_waits=True)
+    assert preemption.last_step == 1021, "where the host waits anyway they ask in any case"
