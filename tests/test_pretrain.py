@@ -111,9 +111,8 @@ def test_stopped_after_any_step_and_resumed_is_undisturbed(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
     recipe = write_recipe(tmp_path)
-    asked = iter(range(1, 13))
     with monkeypatch.context() as patch:
-        patch.setattr(Preemption, "agreed", lambda self, due: (next(asked) == stop_after, due))
+        patch.setattr(Preemption, "agreed", lambda self, step, due, host_waits: (step == stop_after, due))
         with pytest.raises(SystemExit) as stopped:
             run_main(recipe, monkeypatch)
     assert stopped.value.code == EXIT_STATUS
