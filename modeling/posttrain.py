@@ -29,12 +29,12 @@ from pyarrow import ArrowInvalid
 
 from mulfact.data_builders.lengths import measure_lengths
 from mulfact.errors import UserError, command
+from mulfact.locks import training_lock
 from mulfact.modeling.adapter import check_dropout, has_adapter, merge_adapter
 from mulfact.modeling.peak_memory import RECORD as PEAK_MEMORY
 from mulfact.modeling.readiness_record import RECORD, check_ready
 from mulfact.modeling.set_aside import aside_message, aside_name
 from mulfact.modeling.supervise import read_seconds
-from mulfact.modeling.training_lock import training_lock
 from mulfact.modeling.trl_checkpoints import STATE, checkpoints, newest_whole, step_of
 from mulfact.provenance import input_hash, stage_output, write_json
 from mulfact.recipe import load_yaml

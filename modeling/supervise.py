@@ -29,8 +29,8 @@ from types import FrameType
 import psutil
 
 from mulfact.errors import UserError, command
+from mulfact.locks import training_lock
 from mulfact.modeling.peak_memory import RECORD, PeakMemory
-from mulfact.modeling.training_lock import training_lock
 from mulfact.provenance import write_json
 
 TIME = "training_time.json"

@@ -29,9 +29,9 @@ from rich.console import Console
 from mulfact.cells import Cell, cells_of
 from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError, command
-from mulfact.experiment_lock import experiment_lock
 from mulfact.grid_state import Grid
 from mulfact.grid_view import Lines, Screen, View
+from mulfact.locks import experiment_lock
 from mulfact.modeling.readiness_record import READINESS, read_record, sentence
 from mulfact.recipe import load_yaml
 

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command, unknown
-from mulfact.experiment_lock import experiment_lock
+from mulfact.locks import experiment_lock
 from mulfact.recipe_checks import check_composed, check_written_paths
 from mulfact.recipe_types import fit
 

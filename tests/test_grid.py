@@ -17,10 +17,10 @@ from rich.console import Console
 
 from mulfact.cells import Cell, Log, cells_in, cells_of
 from mulfact.errors import UserError
-from mulfact.experiment_lock import experiment_lock
 from mulfact.grid import Signals, make_variables, repeat_command
 from mulfact.grid_state import Grid
 from mulfact.grid_view import Screen
+from mulfact.locks import experiment_lock
 
 # Stands for a stage's command: takes SLOW seconds, fails for the recipes that FAIL names, else writes the product. The
 # runs that GATED names have SFT checkpoints that find no answer.
@@ -273,7 +273,7 @@ def test_what_a_killed_grid_has_started_keeps_others_out_of_the_folder(
     started = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
-    monkeypatch.setattr("mulfact.experiment_lock.PATIENCE", 0.2)
+    monkeypatch.setattr("mulfact.locks.PATIENCE", 0.2)
     try:
         with (
             pytest.raises(UserError, match=r"another make experiment works there \(process \d+.*OUTPUTS="),

@@ -19,8 +19,8 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from mulfact.errors import UserError
+from mulfact.locks import training_lock
 from mulfact.modeling.posttrain import finish, prepare
-from mulfact.modeling.training_lock import training_lock
 from mulfact.modeling.trl_checkpoints import checkpoints
 from mulfact.provenance import read_provenance
 
@@ -246,7 +246,7 @@ def test_the_seconds_are_those_of_training_not_of_the_time_between(recipe: dict[
 def test_nothing_is_prepared_or_published_while_a_training_runs(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mulfact.modeling.training_lock.PATIENCE", 0.0)
+    monkeypatch.setattr("mulfact.locks.PATIENCE", 0.0)
     prepare(recipe)
     write_checkpoint(recipe, 4)
     with training_lock(Path(recipe["output_dir"])):

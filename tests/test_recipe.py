@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mulfact.errors import UserError
-from mulfact.experiment_lock import experiment_lock
+from mulfact.locks import experiment_lock
 from mulfact.recipe import (
     compose,
     load_yaml,
@@ -372,7 +372,7 @@ def test_a_recipe_that_changes_is_told_with_its_keys(tmp_path: Path) -> None:
 def test_two_experiments_in_one_folder_are_refused(
     tmp_path: Path, recipes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mulfact.experiment_lock.PATIENCE", 0.2)
+    monkeypatch.setattr("mulfact.locks.PATIENCE", 0.2)
     command = ["recipe", "--recipes", str(recipes), "--scale", "smoke", "--conditions", "baseline", "mulfact"]
     monkeypatch.setattr(sys, "argv", [*command, "--experiment", "--set", f"outputs={tmp_path}"])
     with (

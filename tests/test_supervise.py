@@ -19,8 +19,8 @@ import pytest
 
 from mulfact.errors import UserError
 from mulfact.grid import stop
+from mulfact.locks import training_lock
 from mulfact.modeling.supervise import is_alive
-from mulfact.modeling.training_lock import training_lock
 
 TRAINER = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(60)"
 LAUNCHER = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', *sys.argv[1:]]).returncode)"
@@ -113,7 +113,7 @@ def test_a_second_training_is_refused_as_long_as_a_process_of_the_first_lives(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(folder)
-    monkeypatch.setattr("mulfact.modeling.training_lock.PATIENCE", 0.0)
+    monkeypatch.setattr("mulfact.locks.PATIENCE", 0.0)
     assert f"{folder}: another process trains there" in refusal(folder)
     watched.watcher.kill()
     watched.launcher.kill()
@@ -136,7 +136,7 @@ def test_a_file_system_without_locks_stops_nobody(folder: Path, monkeypatch: pyt
     def unsupported(*_: object) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr("mulfact.modeling.training_lock.fcntl.flock", unsupported)
+    monkeypatch.setattr("mulfact.locks.fcntl.flock", unsupported)
     with training_lock(folder):
         pass
 

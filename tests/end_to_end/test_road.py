@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mulfact.modeling.training_lock import training_lock
+from mulfact.locks import training_lock
 from mulfact.provenance import read_provenance
 
 pytestmark = pytest.mark.xdist_group("road")

@@ -1,9 +1,9 @@
-"""One training at a time in a folder, by a lock that lasts as long as any process of the training.
+"""Who works in a folder: one experiment, one training at a time, by a lock that lasts as long as any of its processes.
 
-    with training_lock(Path("outputs/smoke/mulfact/seed-0/sft_training")) as lock:
-        subprocess.Popen(["trl", "sft", ...], stdin=lock)
+    with experiment_lock(Path("outputs/smoke")) as lock:
+        subprocess.Popen(["make", ...], stdin=lock)
 
-A process keeps the lock for as long as it has the file open, and what it starts gets its standard input: a trainer
+A process keeps a lock for as long as it has the file open, and what it starts gets it as its standard input: a trainer
 whose launcher and watcher were killed still holds the folder.
 """
 
@@ -20,25 +20,41 @@ import psutil
 
 from mulfact.errors import UserError
 
-PATIENCE = 10.0  # seconds for a training to leave that was told to stop a moment ago
+PATIENCE = 10.0  # seconds to leave for somebody who was told to stop a moment ago
+
+
+@contextmanager
+def experiment_lock(folder: Path) -> Iterator[IO[bytes]]:
+    """Hold the lock of a folder of outputs, where two experiments would write each other's recipes and stages.
+
+    Yields its file, which stays in the folder. Raises UserError when another process has it and keeps it.
+    """
+    told = "wait for it or stop it, or give this one a folder of its own with OUTPUTS="
+    with hold(folder / ".experiment.lock", f"{folder}: another make experiment works there", told) as file:
+        yield file
 
 
 @contextmanager
 def training_lock(training_dir: Path) -> Iterator[IO[bytes]]:
-    """Hold the folder's lock and yield its file, which lies beside the folder and stays there.
+    """Hold the lock of the folder of a training, and yield its file, which lies beside the folder and stays there.
 
-    Raises UserError when another process holds it.
+    Raises UserError when another process has it and keeps it.
     """
     path = training_dir.with_name(f".{training_dir.name}.lock")
+    told = "wait for it or stop it, then run the same command again"
+    with hold(path, f"{training_dir}: another process trains there", told) as file:
+        yield file
+
+
+@contextmanager
+def hold(path: Path, found: str, told: str) -> Iterator[IO[bytes]]:
+    """Hold a lock and yield its file. Raises UserError that says who else does (`found`) and what to do (`told`)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         deadline = time.monotonic() + PATIENCE
         while not taken(file):
             if time.monotonic() > deadline:
-                raise UserError(
-                    f"{training_dir}: another process trains there ({name_holders(path)}): wait for it or stop it, "
-                    "then run the same command again"
-                )
+                raise UserError(f"{found} ({name_holders(path)}): {told}")
             time.sleep(0.1)
         yield file
 
