@@ -57,8 +57,7 @@ def main() -> None:
         if left is None:
             print(f"it came to its end before stop {stop}")
             break
-        doing = log.read_text(errors="replace").splitlines()[-1:]
-        told = f"stop {stop} by {number.name} after {pause:.0f} s, status {status}; {''.join(doing)[:100]}"
+        told = f"stop {stop} by {number.name} after {pause:.0f} s, status {status}; {last_progress(log)}"
         print(f"{time.monotonic() - begun:5.0f} s  {told}", flush=True)
         if left:
             raise UserError(f"processes of the stopped experiment live on: {', '.join(left)}; {log} tells more")
@@ -99,6 +98,12 @@ def run(words: list[str], log: Path, pause: float | None = None, number: int = 0
         raise UserError(f"make did not leave within {PATIENCE:.0f} s of {signal.Signals(number).name}") from None
     _, alive = psutil.wait_procs(family, timeout=PATIENCE)
     return status, [f"{process.pid} {process.name()}" for process in alive]
+
+
+def last_progress(log: Path) -> str:
+    """Return how far the experiment had come, as it said last."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "cells done" in line]
+    return lines[-1].split(", elapsed")[0] if lines else "no cell done"
 
 
 def differences(reference: Path, other: Path) -> list[str]:
