@@ -10,7 +10,6 @@ weight or number of results.json, times and memory aside, that is not the refere
 """
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -26,6 +25,7 @@ from typing import Any
 import psutil
 
 from mulfact.errors import UserError, command
+from mulfact.provenance import hash_file
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 OF_THE_MACHINE = {"seconds", "tokens_per_second", "peak_memory_bytes", "mfu", "device"}  # of a ledger
@@ -109,7 +109,11 @@ def last_progress(log: Path) -> str:
 def differences(reference: Path, other: Path) -> list[str]:
     """Return what of the weights and the results is not the same, a line for each."""
     names = sorted(path.relative_to(reference) for path in reference.glob("*/seed-*/*_final/model.safetensors"))
-    found = [f"{name}: other weights" for name in names if digest(reference / name) != digest(other / name)]
+    found = [
+        f"{name}: other weights"
+        for name in names
+        if not (other / name).is_file() or hash_file(reference / name) != hash_file(other / name)
+    ]
     return found + unequal(of_the_science(read_results(reference)), of_the_science(read_results(other)), "results.json")
 
 
@@ -129,10 +133,6 @@ def of_the_science(results: dict[str, Any]) -> dict[str, Any]:
     }
     kept = {key: value for key, value in results.items() if key != "provenance"}
     return kept | {"ledger": {**results["ledger"], "reported": reported}}
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
 
 
 def unequal(expected: Any, found: Any, where: str) -> list[str]:

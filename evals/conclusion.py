@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mulfact.data_builders.lengths import NOTABLE
 from mulfact.evals.comparison import Run, stages_of
 from mulfact.modeling.readiness_record import decision
 
-TOLERATED_CUT = 0.03  # of an arm's gold completions: where more are too long, the length limit enters the score
 TOLERATED_COST = 0.01  # of GRPO's FLOPs: an arm that spends more than this above the reference is told apart
 
 Results = Mapping[str, Any]
@@ -126,7 +126,7 @@ def room(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], li
     shares = {
         arm: share for arm, tasks in results["gold_over_budget"].items() if (share := tasks.get(task)) is not None
     }
-    if max(shares.values(), default=0.0) <= TOLERATED_CUT:
+    if max(shares.values(), default=0.0) <= NOTABLE:
         return [], []
     told = ", ".join(f"{share:.1%} ({arm})" for arm, share in shares.items())
     return [], [

@@ -60,7 +60,7 @@ def too_long(results: Results) -> dict[str, dict[str, float | None]]:
         task: {arm: results["gold_over_budget"].get(arm, {}).get(task) for arm in results["conditions"]}
         for task in results["benchmarks"]
     }
-    return {task: by_arm for task, by_arm in shares.items() if any(by_arm.values())}
+    return {task: of_arms for task, of_arms in shares.items() if any(of_arms.values())}
 
 
 def summary_table(results: Results) -> Table:

@@ -74,9 +74,9 @@ def stored_parameters(weights: Path) -> int:
 
 def trl_settings(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return precision, optimizer and schedule of a TRL recipe; what it leaves out has TRL's default."""
-    half = "fp16" if recipe.get("fp16") else "float32"
+    fp16 = recipe.get("fp16")
     return {
-        "precision": "bf16" if recipe.get("bf16", half == "float32") else half,
+        "precision": "bf16" if recipe.get("bf16", not fp16) else "fp16" if fp16 else "float32",
         "optimizer": {
             "name": recipe.get("optim", "default"),
             **chosen(recipe, OPTIMIZER_KEYS),

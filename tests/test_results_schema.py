@@ -1,18 +1,18 @@
 """results.json has the form of docs/results.schema.yaml: what compare computes, and what the tests make up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from compared_experiment import arguments_for, load
 from fabricated_results import fabricate
 from jsonschema import Draft202012Validator
 from run_folders import write_experiment
 
 from mulfact.evals.compare import SCHEMA_VERSION, build_results
-from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison import load_runs
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +45,8 @@ def test_what_compare_computes_has_the_form(
 ) -> None:
     write_experiment(tmp_path / "pilot", arms, seeds, gain=0.2, gated=gated)
     (tmp_path / "protocol.md").write_text("the protocol")
-    arguments = CompareArguments(
-        output_dir=str(tmp_path / "report"),
-        shared_dir=str(tmp_path / "pilot"),
-        conditions=arms,
-        reference=arms[0],
-        seeds=seeds,
-        benchmarks=str(tmp_path / "pilot/benchmarks"),
-        posttrain=str(tmp_path / "pilot/posttrain"),
-        protocol=str(tmp_path / "protocol.md"),
-        bootstrap_samples=1000,
-    )
-    assert problems(schema, build_results(arguments, load_runs(tmp_path / "pilot", arms, seeds))) == []
+    arguments = replace(arguments_for(tmp_path / "pilot", arms, seeds), protocol=str(tmp_path / "protocol.md"))
+    assert problems(schema, build_results(arguments, load(arguments))) == []
 
 
 def test_what_the_tests_make_up_has_the_form(schema: dict[str, Any]) -> None:

@@ -1,0 +1,104 @@
+"""Departures from the protocol: each is told, and a text that changed since makes the report exploratory."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from compared_experiment import edit_records, evaluated_on_these_benchmarks, load, write_compared
+from run_folders import readiness
+
+from mulfact.evals.compare import build_results
+from mulfact.evals.compare_arguments import CompareArguments
+from mulfact.provenance import PROTOCOL, write_json
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> CompareArguments:
+    return write_compared(tmp_path)
+
+
+def test_departures_from_the_protocol_are_told(experiment: CompareArguments) -> None:
+    shared_dir = Path(experiment.shared_dir)
+    path = shared_dir / "facts/seed-0/sft_final/provenance.json"
+    record = json.loads(path.read_text())
+    record["git"] = {"commit": "another", "dirty": True}
+    record["hardware"]["gpus"] = ["NVIDIA H100"]
+    write_json(path, record)
+    write_json(shared_dir / "plain/seed-1/readiness/readiness.json", readiness(0.05, force=True))
+    found = " ".join(build_results(experiment, load(experiment))["protocol"]["deviations"])
+    assert "GRPO was forced where pass@k lay below readiness.threshold: plain/seed-1." in found
+    assert "facts/seed-0" in found
+    assert "Not all runs made sft with the same commit" in found
+    assert "Not all runs made sft with the same hardware" in found
+    assert "compare.bootstrap_samples is 1000; the protocol fixes 10000" in found
+    assert "compare.reference is plain; the protocol fixes baseline" in found
+
+
+def test_a_protocol_that_changed_since_the_runs_makes_them_exploratory(experiment: CompareArguments) -> None:
+    results = build_results(experiment, load(experiment))
+    assert results["protocol"]["preregistered"]
+    assert not results["exploratory"]
+    changed = Path(experiment.shared_dir) / "protocol.md"
+    changed.write_text(PROTOCOL.read_text() + "One more look.")
+    experiment.protocol = str(changed)
+    results = build_results(experiment, load(experiment))
+    assert results["exploratory"]
+    assert not results["protocol"]["preregistered"]
+    assert results["conclusion"]["headline"].startswith("Exploratory. ")
+    told = [line for line in results["protocol"]["deviations"] if "text" in line]
+    assert told == [
+        "The protocol's text has changed since these ran: pretrain, sft, grpo, readiness, eval of every run."
+    ]
+
+
+def test_stages_under_another_or_an_unknown_text_of_the_protocol_are_named(experiment: CompareArguments) -> None:
+    edit_records(experiment, "*/seed-1/eval", lambda record: record.update(protocol_sha256="0" * 64))
+    edit_records(experiment, "facts/seed-0/sft_final", lambda record: record.update(protocol_sha256="0" * 64))
+    edit_records(experiment, "*/*/pretrain_final", lambda record: record.pop("protocol_sha256"))
+    edit_records(experiment, "facts/seed-2/grpo_final", lambda record: record.update(protocol_sha256=None))
+    results = build_results(experiment, load(experiment))
+    assert results["exploratory"]
+    assert [line for line in results["protocol"]["deviations"] if "text" in line] == [
+        "The protocol's text has changed since these ran: eval of plain/seed-1, facts/seed-1; sft of facts/seed-0.",
+        "Under which text of the protocol these ran is not recorded: pretrain of every run; grpo of facts/seed-2.",
+    ]
+
+
+def test_an_evaluation_that_leaves_something_out_is_a_deviation(experiment: CompareArguments) -> None:
+    edit_records(experiment, "*/*/eval", lambda record: record["recipe"].update(max_samples=9, max_cut_prompts=0.02))
+    path = Path(experiment.benchmarks) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["benchmarks"]["table_9"]["items"] = 1243
+    manifest["benchmarks"]["gsm8k_cot"]["items"] = 1319
+    write_json(path, manifest)
+    evaluated_on_these_benchmarks(experiment)
+    results = build_results(experiment, load(experiment))
+    found = results["protocol"]["deviations"]
+    assert "eval.max_samples is 9; the protocol has every item evaluated." in found
+    assert any(line.startswith("eval.max_cut_prompts is 0.02: so many prompts of a task may be cut") for line in found)
+    assert "Not every item of the benchmarks was evaluated: 60 of 1,319 of gsm8k_cot, 60 of 1,243 of table_9." in found
+    assert "gsm8k_direct has 60 items; GSM8K's test set has 1,319." in found
+    assert not any(line.startswith("gsm8k_cot has") for line in found)
+    assert "60 items, 3 seeds" in results["conclusion"]["headline"]
+
+
+def test_a_whole_evaluation_of_synthetic_problems_leaves_nothing_out(experiment: CompareArguments) -> None:
+    path = Path(experiment.benchmarks) / "manifest.json"
+    path.write_text(path.read_text().replace("made up", "synthetic"))
+    evaluated_on_these_benchmarks(experiment)
+    found = " ".join(build_results(experiment, load(experiment))["protocol"]["deviations"])
+    assert "gsm8k_cot holds the gsm8k_cot items; the primary outcome is GSM8K itself." in found
+    for word in ("max_samples", "max_cut_prompts", "evaluated", "1,319"):
+        assert word not in found
+
+
+def test_fewer_seeds_than_the_protocol_asks_for_make_the_report_exploratory(experiment: CompareArguments) -> None:
+    experiment.seeds = [0, 1]
+    results = build_results(experiment, load(experiment))
+    assert results["exploratory"]
+    assert "2 seed(s); the protocol asks for at least 3." in results["protocol"]["deviations"]
+    assert results["protocol"]["minimum_seeds"] == 3
+    assert "minimum_seeds" not in asdict(experiment)  # it is the protocol's, no setting
+    assert results["conclusion"]["headline"].startswith("Exploratory. ")
+    assert "2 seeds say too little" in " ".join(results["conclusion"]["may_not_conclude"])
