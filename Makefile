@@ -68,7 +68,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 4000000000
 SETTINGS = --set 'outputs="$(OUTPUTS)"' $(if $(LAUNCH),pretrain.num_processes=$(PROCESSES)) \
 	$(if $(GSM8K),'posttrain.gsm8k="$(GSM8K)"') $(OVERRIDES)
 COMPOSE = python -m mulfact.recipe --scale $(SCALE) $(SETTINGS)
-PLAN = python -m mulfact.modeling.plan --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) $(SETTINGS)
+PLAN = python -m mulfact.experiment.plan --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) $(SETTINGS)
 SUBMAKE = $(MAKE) --no-print-directory
 
 .DEFAULT_GOAL := help
@@ -88,7 +88,7 @@ smoke: ## the whole road for two arms on two CPU cores, no network: about twelve
 experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, then the report (GSM8K=<folder or Hub id>)
 	@$(COMPOSE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment
 	@! command -v nvidia-smi > /dev/null || $(PLAN) --jobs $(JOBS) --only_warn
-	@python -m mulfact.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
+	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
 		$(if $(PRICE),--price $(PRICE))
 	@$(SUBMAKE) $(R)/report/provenance.json
 
@@ -147,7 +147,7 @@ RUNS := $(foreach condition,$(CONDITIONS),$(foreach seed,$(SEEDS),$(R)/$(conditi
 EVERY_RUN := $(sort $(RUNS) $(RUN))
 EVERY_ARM := $(sort $(CONDITIONS:%=$(R)/%) $(R)/$(CONDITION))
 
-# What mulfact/grid.py runs, with LOGGED=1: then what a stage prints goes to logs/<stage>.log beside recipes/<stage>.yaml.
+# What mulfact/experiment/grid.py runs, with LOGGED=1: then what a stage prints goes to logs/<stage>.log beside recipes/<stage>.yaml.
 every_run: $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json)
 
 ifdef LOGGED
@@ -166,13 +166,13 @@ $(R)/benchmarks/provenance.json: $(R)/recipes/benchmarks.yaml $(GSM8K_FILES)
 	python data_builders/benchmarks.py --config $<
 
 $(R)/posttrain/provenance.json: $(R)/recipes/posttrain.yaml $(R)/benchmarks/provenance.json $(GSM8K_FILES)
-	python data_builders/gsm8k.py --config $<
+	python data_builders/posttrain.py --config $<
 
 $(EVERY_ARM:=/tokenizer/provenance.json): $(R)/%/tokenizer/provenance.json: $(R)/%/recipes/tokenizer.yaml $(R)/base_tokenizer/provenance.json
 	python tokenizers/build.py --config $<
 
 $(EVERY_ARM:=/tokens/provenance.json): $(R)/%/tokens/provenance.json: $(R)/%/recipes/tokens.yaml $(R)/%/tokenizer/provenance.json
-	python data_builders/shards.py --config $<
+	python data_builders/tokens.py --config $<
 
 $(EVERY_ARM:=/lengths/provenance.json): $(R)/%/lengths/provenance.json: \
 		$(R)/%/recipes/lengths.yaml $(R)/%/tokenizer/provenance.json $(R)/posttrain/provenance.json
@@ -187,10 +187,10 @@ $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.
 
 # SFT or GRPO, $(1), by TRL's own command, which is left out when a kill came after its last step; $(2) goes to prepare.
 define TRL
-resume="$$(python modeling/posttrain.py prepare --config $< $(2))" && \
+resume="$$(python modeling/trl_stage.py prepare --config $< $(2))" && \
 { test "$$resume" = finished || python modeling/supervise.py --folder $(R)/$*/$(1)_training -- \
 trl $(1) --config $< --accelerate_config $(ACCELERATE) --quiet $$resume; } && \
-python modeling/posttrain.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(R)/$*/$(1)_final
+python modeling/trl_stage.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(R)/$*/$(1)_final
 endef
 
 $(EVERY_RUN:=/sft_final/provenance.json): $(R)/%/sft_final/provenance.json: \
@@ -199,7 +199,7 @@ $(EVERY_RUN:=/sft_final/provenance.json): $(R)/%/sft_final/provenance.json: \
 
 $(EVERY_RUN:=/readiness/provenance.json): $(R)/%/readiness/provenance.json: \
 		$(R)/%/recipes/readiness.yaml $(R)/%/sft_final/provenance.json $(R)/posttrain/provenance.json
-	python modeling/readiness.py --config $<
+	python evals/readiness.py --config $<
 
 # GRPO is trained, or the gate stops it and leaves grpo_stopped.json: then the run goes on with what it has. What follows
 # needs the gate's record and one of the two files; after a change before the gate, one may give way to the other.

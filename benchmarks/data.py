@@ -22,12 +22,12 @@ from typing import Any
 
 import yaml
 
-from mulfact.data_builders.contamination import NgramIndex
+from mulfact.data_builders.contamination.ngrams import NgramIndex
 from mulfact.data_builders.corpus import CorpusArguments, read_sources
-from mulfact.data_builders.corpus_build import CorpusBuild
-from mulfact.data_builders.synthetic import SyntheticSettings, documents
-from mulfact.data_builders.work_folder import WorkFolder
-from mulfact.data_builders.workers import Workers
+from mulfact.data_builders.mixture.build import CorpusBuild
+from mulfact.data_builders.storage.work_folder import WorkFolder
+from mulfact.data_builders.storage.workers import Workers
+from mulfact.data_builders.synthetic.documents import SyntheticSettings, documents
 from mulfact.recipe import compose
 from mulfact.tokenizers.encode import BulkEncoder
 from mulfact.tokenizers.rewrite import reference_rewriter
@@ -39,7 +39,7 @@ COMMANDS = {
     "corpus": "mulfact.data_builders.corpus",
     "base_tokenizer": "mulfact.tokenizers.base",
     "tokenizer": "mulfact.tokenizers.build",
-    "tokens": "mulfact.data_builders.shards",
+    "tokens": "mulfact.data_builders.tokens",
 }
 
 

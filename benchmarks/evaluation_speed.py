@@ -17,7 +17,7 @@ import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from mulfact.evals.evaluate import EvalArguments, check_recipe, evaluate, read_facts, silence_libraries
-from mulfact.evals.tasks import read_benchmarks
+from mulfact.evals.evaluation.tasks import read_benchmarks
 from mulfact.recipe import load_yaml
 
 

@@ -34,17 +34,17 @@ from tokenizers import Tokenizer, models
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments
 
 from mulfact.errors import UserError, command
-from mulfact.evals.stage_records import peak_flops
-from mulfact.modeling import attention
-from mulfact.modeling.gpt2 import Objective, build_model, gpt2_config
-from mulfact.modeling.launch import launch, resolve_precision
-from mulfact.modeling.optimizer import build_optimizer
-from mulfact.modeling.preemption import Preemption
+from mulfact.evals.compute.stage_records import peak_flops
+from mulfact.modeling.gpt2 import attention
+from mulfact.modeling.gpt2.model import Objective, build_model, gpt2_config
 from mulfact.modeling.pretrain_arguments import PretrainArguments
-from mulfact.modeling.progress import MetricsLog, Progress
-from mulfact.modeling.steps import step_flops
-from mulfact.modeling.training_loop import Loop
-from mulfact.modeling.training_run import Pretraining, RunState
+from mulfact.modeling.pretraining.launch import launch, resolve_precision
+from mulfact.modeling.pretraining.loop import Loop
+from mulfact.modeling.pretraining.optimizer import build_optimizer
+from mulfact.modeling.pretraining.preemption import Preemption
+from mulfact.modeling.pretraining.progress import MetricsLog, Progress
+from mulfact.modeling.pretraining.run import Pretraining, RunState
+from mulfact.modeling.pretraining.steps import step_flops
 from mulfact.provenance import stage_output
 from mulfact.recipe import compose
 

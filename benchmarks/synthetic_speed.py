@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Iterator
 
-from mulfact.data_builders.synthetic import SyntheticSettings, documents, up_to
+from mulfact.data_builders.synthetic.documents import SyntheticSettings, documents, up_to
 
 EASY = {"max_digits": 1, "max_steps": 2}
 HARD = {"max_digits": 4, "max_steps": 8, "max_operand": 500, "largest_table": 20}

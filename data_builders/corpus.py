@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mulfact.data_builders.blocks import open_source
-from mulfact.data_builders.card import write_card
-from mulfact.data_builders.corpus_build import SPLITS, CorpusBuild
-from mulfact.data_builders.prepare import FACTS
-from mulfact.data_builders.readers import pin_revision
-from mulfact.data_builders.sources import SourceSettings, from_mapping
-from mulfact.data_builders.synthetic import SyntheticSettings, diversity
-from mulfact.data_builders.word_problems import TEMPLATES
-from mulfact.data_builders.work_folder import WorkFolder
-from mulfact.data_builders.workers import Workers
+from mulfact.data_builders.mixture.build import SPLITS, CorpusBuild
+from mulfact.data_builders.mixture.documents import FACTS
+from mulfact.data_builders.sources.blocks import open_source
+from mulfact.data_builders.sources.readers import pin_revision
+from mulfact.data_builders.sources.settings import SourceSettings, from_mapping
+from mulfact.data_builders.storage.card import write_card
+from mulfact.data_builders.storage.work_folder import WorkFolder
+from mulfact.data_builders.storage.workers import Workers
+from mulfact.data_builders.synthetic.documents import SyntheticSettings, diversity
+from mulfact.data_builders.synthetic.word_problems import TEMPLATES
 from mulfact.errors import UserError, command
 from mulfact.provenance import input_hash, stage_output, write_json
 from mulfact.recipe import parse

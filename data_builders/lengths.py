@@ -17,7 +17,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from mulfact.data_builders.rows import read_jsonl
+from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
 from mulfact.recipe import parse

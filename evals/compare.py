@@ -17,13 +17,12 @@ from typing import Any
 from rich.console import Console
 
 from mulfact.errors import UserError, command
-from mulfact.evals.arms import describe_arms
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
-from mulfact.evals.comparison import Run, check_comparable, load_runs, stages_of
-from mulfact.evals.conclusion import conclude, fallback
-from mulfact.evals.deviations import MINIMUM_SEEDS, deviations, is_preregistered
-from mulfact.evals.estimates import accuracies, contrasts, differences, tasks_of
-from mulfact.evals.outcomes import (
+from mulfact.evals.comparison.arms import describe_arms
+from mulfact.evals.comparison.conclusion import conclude, fallback
+from mulfact.evals.comparison.deviations import MINIMUM_SEEDS, deviations, is_preregistered
+from mulfact.evals.comparison.estimates import accuracies, contrasts, differences, tasks_of
+from mulfact.evals.comparison.outcomes import (
     curves,
     error_classes,
     error_examples,
@@ -33,11 +32,12 @@ from mulfact.evals.outcomes import (
     unigram_bits_per_byte,
     usage,
 )
-from mulfact.evals.report import summary_table, write_report
-from mulfact.evals.reward_trend import reward_trends
-from mulfact.evals.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
-from mulfact.evals.significance import constant_accuracy
-from mulfact.modeling.readiness_record import READINESS, decision
+from mulfact.evals.comparison.reward_trend import reward_trends
+from mulfact.evals.comparison.runs import Run, check_comparable, load_runs, stages_of
+from mulfact.evals.comparison.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
+from mulfact.evals.comparison.significance import constant_accuracy
+from mulfact.evals.report.write import summary_table, write_report
+from mulfact.modeling.posttraining.readiness_record import READINESS, decision
 from mulfact.provenance import hash_file, input_hash, stage_output, write_json
 from mulfact.recipe import parse
 

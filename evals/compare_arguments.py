@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mulfact.errors import UserError
-from mulfact.evals.comparison import STAGES
+from mulfact.evals.comparison.runs import STAGES
 
 LEAST_SAMPLES = 1000  # 25 draws beyond each end of a 95% interval
 

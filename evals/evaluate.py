@@ -26,13 +26,13 @@ from rich.table import Table
 from tqdm import tqdm
 from transformers import AutoTokenizer
 
-from mulfact.data_builders.items import Benchmark
+from mulfact.data_builders.problems.items import Benchmark
 from mulfact.errors import UserError, command
-from mulfact.evals.budgets import GOLD_OVER_BUDGET, gold_over_budget, prompt_limit, warn_of
-from mulfact.evals.harness import load_checkpoint, run_task
-from mulfact.evals.predictions import prediction, summary, write_predictions
-from mulfact.evals.tasks import FAMILIES, read_benchmarks, task_config
-from mulfact.modeling.readiness_record import is_stopped
+from mulfact.evals.evaluation.budgets import GOLD_OVER_BUDGET, gold_over_budget, prompt_limit, warn_of
+from mulfact.evals.evaluation.harness import load_checkpoint, run_task
+from mulfact.evals.evaluation.predictions import prediction, summary, write_predictions
+from mulfact.evals.evaluation.tasks import FAMILIES, read_benchmarks, task_config
+from mulfact.modeling.posttraining.readiness_record import is_stopped
 from mulfact.provenance import PROVENANCE, hash_json, input_hash, read_provenance, stage_output, write_json
 from mulfact.recipe import parse_each
 

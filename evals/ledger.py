@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mulfact.errors import UserError, command
-from mulfact.evals.flops import ModelShape, backward_flops, forward_flops
-from mulfact.evals.rollouts import (
+from mulfact.evals.compute.rollouts import (
     Passes,
     grpo_flops,
     read_rollouts,
@@ -26,7 +25,7 @@ from mulfact.evals.rollouts import (
     updates_per_generation,
     useful_and_spent_flops,
 )
-from mulfact.evals.stage_records import (
+from mulfact.evals.compute.stage_records import (
     LOSS_KEYS,
     SAMPLING_KEYS,
     chosen,
@@ -39,7 +38,8 @@ from mulfact.evals.stage_records import (
     speed,
     trl_settings,
 )
-from mulfact.modeling.readiness_record import is_stopped
+from mulfact.modeling.gpt2.flops import ModelShape, backward_flops, forward_flops
+from mulfact.modeling.posttraining.readiness_record import is_stopped
 from mulfact.provenance import PROVENANCE, git_state, input_hash, read_provenance, write_json
 from mulfact.recipe import parse
 

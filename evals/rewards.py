@@ -21,8 +21,8 @@ from statistics import fmean
 from typing import Any
 
 from mulfact.errors import UserError
-from mulfact.evals.answers import extract_answer, is_correct, text_before
-from mulfact.modeling.left_padding import positions_follow_mask
+from mulfact.evals.grading.answers import extract_answer, is_correct, text_before
+from mulfact.modeling.gpt2.left_padding import positions_follow_mask
 
 # Of this project `trl grpo` imports only this module, and it scores GPT-2's rollouts wrong without.
 positions_follow_mask()

@@ -12,7 +12,15 @@ import argparse
 from pathlib import Path
 
 from mulfact.errors import command
-from mulfact.modeling.readiness_record import ADVICE, READINESS, STOPPED, check_ready, decision, read_record, sentence
+from mulfact.modeling.posttraining.readiness_record import (
+    ADVICE,
+    READINESS,
+    STOPPED,
+    check_ready,
+    decision,
+    read_record,
+    sentence,
+)
 from mulfact.provenance import write_json
 
 

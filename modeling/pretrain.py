@@ -17,14 +17,14 @@ from typing import Any
 from safetensors import SafetensorError
 
 from mulfact.errors import UserError, command
-from mulfact.modeling.launch import launch, resolve_precision
-from mulfact.modeling.preemption import Preemption
-from mulfact.modeling.preflight import check_shape, is_finished
 from mulfact.modeling.pretrain_arguments import PretrainArguments
-from mulfact.modeling.progress import MetricsLog, Progress
-from mulfact.modeling.trackers import check_tracker, start_tracker
-from mulfact.modeling.training_loop import Loop, telling_of_a_lost_process
-from mulfact.modeling.training_run import Pretraining, RunState
+from mulfact.modeling.pretraining.launch import launch, resolve_precision
+from mulfact.modeling.pretraining.loop import Loop, telling_of_a_lost_process
+from mulfact.modeling.pretraining.preemption import Preemption
+from mulfact.modeling.pretraining.preflight import check_shape, is_finished
+from mulfact.modeling.pretraining.progress import MetricsLog, Progress
+from mulfact.modeling.pretraining.run import Pretraining, RunState
+from mulfact.modeling.pretraining.trackers import check_tracker, start_tracker
 from mulfact.provenance import stage_output, write_json
 from mulfact.recipe import parse
 from mulfact.tokenizers.facts import TOKENIZER_FILES

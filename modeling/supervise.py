@@ -30,7 +30,7 @@ import psutil
 
 from mulfact.errors import UserError, command
 from mulfact.locks import training_lock
-from mulfact.modeling.peak_memory import RECORD, PeakMemory
+from mulfact.modeling.posttraining.peak_memory import RECORD, PeakMemory
 from mulfact.provenance import write_json
 
 TIME = "training_time.json"

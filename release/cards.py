@@ -16,9 +16,9 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCard, ModelCardDat
 from jinja2 import FileSystemLoader
 
 from mulfact.errors import UserError
-from mulfact.evals.template_filters import make_environment
-from mulfact.modeling.adapter import ADAPTER
-from mulfact.modeling.readiness_record import RECORD, read_record, sentence
+from mulfact.evals.report.filters import make_environment
+from mulfact.modeling.posttraining.adapter import ADAPTER
+from mulfact.modeling.posttraining.readiness_record import RECORD, read_record, sentence
 from mulfact.provenance import input_hash, read_provenance
 from mulfact.release.repositories import Repository, checkpoint_name, shared_name, tokenizer_name
 from mulfact.tokenizers.card import KINDS

@@ -22,8 +22,8 @@ from rich.table import Table
 
 from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command
-from mulfact.evals.conclusion import points
-from mulfact.evals.template_filters import percent
+from mulfact.evals.comparison.conclusion import points
+from mulfact.evals.report.filters import percent
 from mulfact.provenance import PROVENANCE, hash_file, read_provenance, write_json
 from mulfact.recipe import write_if_changed
 from mulfact.release.hub import persist, told_in_a_line

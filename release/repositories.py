@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mulfact.modeling import adapter
+from mulfact.modeling.posttraining import adapter
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
 MODEL_FILES = (

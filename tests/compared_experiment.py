@@ -8,7 +8,7 @@ from typing import Any
 from run_folders import write_experiment
 
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison import Run, load_runs
+from mulfact.evals.comparison.runs import Run, load_runs
 from mulfact.provenance import PROTOCOL, input_hash, write_json
 
 Runs = dict[tuple[str, int], Run]

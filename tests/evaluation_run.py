@@ -10,10 +10,10 @@ import yaml
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from mulfact.data_builders.gsm8k import format_prompt
-from mulfact.data_builders.items import Item
+from mulfact.data_builders.posttrain import format_prompt
+from mulfact.data_builders.problems.items import Item
 from mulfact.evals.evaluate import main
-from mulfact.evals.tasks import gold_text
+from mulfact.evals.evaluation.tasks import gold_text
 
 EOS = "<|endoftext|>"
 WINDOW = 96

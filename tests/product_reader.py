@@ -2,7 +2,7 @@
 
 import re
 
-from mulfact.data_builders.story_words import number_in_chinese, number_in_words
+from mulfact.data_builders.synthetic.stories.words import number_in_chinese, number_in_words
 
 SPELLED = {number_in_words(n): n for n in range(1000)} | {number_in_chinese(n): n for n in range(1000)}
 NAMES = re.compile("|".join(sorted(map(re.escape, SPELLED), key=len, reverse=True)))

@@ -13,8 +13,8 @@ from tiny_tokenizers import ARMS, base_tokenizer, build
 from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from mulfact.data_builders.card import write_card
-from mulfact.data_builders.set_cards import describe_benchmarks, describe_posttrain
+from mulfact.data_builders.storage.card import write_card
+from mulfact.data_builders.storage.set_cards import describe_benchmarks, describe_posttrain
 from mulfact.provenance import stage_output, write_json
 from mulfact.tokenizers.build import fit_facts
 from mulfact.tokenizers.card import tokenizer_card

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from run_folders import write_experiment
 
-from mulfact.evals.arms import describe_arms
-from mulfact.evals.comparison import load_runs
+from mulfact.evals.comparison.arms import describe_arms
+from mulfact.evals.comparison.runs import load_runs
 from mulfact.provenance import write_json
 from mulfact.tokenizers.facts import Facts, FactSettings, FactToken
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mulfact.cells import Cell
+from mulfact.experiment.cells import Cell
 from mulfact.recipe import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
 
 RUNS = ["plain/seed-0", "plain/seed-1", "facts/seed-0", "facts/seed-1"]
@@ -96,7 +96,7 @@ def test_one_run_is_evaluated_by_itself(experiment: Path) -> None:
 
 
 def test_together_with_logs(experiment: Path) -> None:
-    """As mulfact/grid.py calls make: the command for several runs has the first one's log."""
+    """As mulfact/experiment/grid.py calls make: the command for several runs has the first one's log."""
     assert make(experiment, "JOBS=1", "LOGGED=1", "every_run") == (0, [call(*RUNS)])
     assert evaluated(experiment) == RUNS
     assert (experiment / "outputs/smoke" / RUNS[0] / "logs/eval.log").is_file()

@@ -1,0 +1,147 @@
+"""Where word problems come from: GSM8K, the generator, and further sets in other columns.
+
+    python -c "from mulfact.data_builders.problem_sets.gsm8k import load_problems; \
+        print(load_problems('data/gsm8k', 'test')[0])"
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mulfact.data_builders.problem_sets.tinygsm import solve
+from mulfact.data_builders.storage.rows import HUB_ID, read_hub, read_jsonl, stream_hub
+from mulfact.data_builders.synthetic.word_problems import Problem, problems
+from mulfact.errors import UserError
+from mulfact.evals.grading.answers import extract_answer
+
+SYNTHETIC_SEED_OFFSET = 1_000_003  # the corpus draws from the generator too: not the same problems again
+NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?")
+
+
+def load_problems(source: str, split: str) -> list[Problem]:
+    """Return the problems of one split of GSM8K, from a folder with <split>.jsonl or from the Hub.
+
+    Raises UserError for a missing folder, an unreachable data set, and a line that is not a problem, with its number.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        path = folder / f"{split}.jsonl"
+        return [parse_problem(row, f"{path}, line {number}") for number, row in read_jsonl(path)]
+    check_hub_id(source, "gsm8k")
+    rows = read_hub(source, "main", split)
+    return [parse_problem(row, f"{source}, {split} row {number}") for number, row in enumerate(rows)]
+
+
+def check_hub_id(source: str, key: str) -> None:
+    if not HUB_ID.fullmatch(source):
+        raise UserError(
+            f"{key}={source}: no such folder; expected one with train.jsonl and test.jsonl, or a Hub id: openai/gsm8k"
+        )
+
+
+def parse_problem(row: Mapping[str, Any], where: str) -> Problem:
+    """Return a row of GSM8K as a problem; the answer's commas are dropped, and a step is one <<...>> annotation.
+
+    Raises UserError when a column is missing or empty, or when no line `#### <number>` ends the answer.
+    """
+    for column in ("question", "answer"):
+        if not isinstance(row.get(column), str) or not row[column].strip():
+            raise UserError(f"{where}: no text in {column!r}; found the columns {', '.join(row)}")
+    solution, _, _ = row["answer"].partition("####")
+    answer = extract_answer(row["answer"])
+    if answer is None:
+        raise UserError(
+            f"{where}: the answer has no line '#### <number>'; it ends {row['answer'][-40:]!r}; repair or remove it"
+        )
+    return Problem(row["question"].strip(), solution.strip(), answer, solution.count("<<"), "gsm8k")
+
+
+def synthetic_problems(seed: int, count: int, max_steps: int, held_out: bool, max_operand: int = 9) -> list[Problem]:
+    """Return `count` different problems of the generator. Raises UserError when it has not so many."""
+    different: dict[str, Problem] = {}
+    endless = problems(seed + SYNTHETIC_SEED_OFFSET, held_out=held_out, max_steps=max_steps, max_operand=max_operand)
+    for problem in islice(endless, 20 * count):
+        different.setdefault(problem.question, problem)
+        if len(different) == count:
+            return list(different.values())
+    raise UserError(
+        f"synthetic_problems is {count}, but with at most {max_steps} steps the generator gave {len(different)} "
+        "different ones; ask for fewer or allow more steps"
+    )
+
+
+def load_extra_set(
+    entry: Mapping[str, Any], own: int, refuse: Callable[[Problem], str | None]
+) -> tuple[list[Problem], Counter]:
+    """Return the first usable problems of a further training set, and why others were left out.
+
+    `entry` is {source, rows}, or {source, weight} for weight x `own` rows, `own` being the number of problems that the
+    set joins. source is a folder with train.jsonl or a Hub id, in the columns of GSM8K (question, answer), of GSM8k-Aug
+    (question, cot or steps, answer) or of TinyGSM (question, code). `refuse` names the reason to leave a problem out.
+    Raises UserError when the set cannot be read, has other columns, or ends before so many problems.
+    """
+    rows = extra_set_rows(entry, own)
+    chosen: list[Problem] = []
+    reasons: Counter = Counter()
+    for where, row in extra_rows(entry["source"]):
+        problem = parse_extra(row, where)
+        reason = "no number for an answer" if problem is None else refuse(problem)
+        if reason is not None:
+            reasons[reason] += 1
+        elif problem is not None:
+            chosen.append(problem)
+            if len(chosen) == rows:
+                return chosen, reasons
+    raise UserError(
+        f"posttrain.extra_sets: {entry['source']} ended after {len(chosen)} usable problems of {rows} "
+        f"(left out: {dict(reasons)}); ask for fewer rows"
+    )
+
+
+def extra_set_rows(entry: Mapping[str, Any], own: int) -> int:
+    """Return how many problems an entry of extra_sets asks for. Raises UserError for an entry of another form."""
+    if set(entry) == {"source", "rows"} and isinstance(entry["rows"], int):
+        rows = entry["rows"]
+    elif set(entry) == {"source", "weight"} and isinstance(entry["weight"], int | float):
+        rows = round(entry["weight"] * own)
+    else:
+        rows = 0
+    if rows < 1:
+        raise UserError(
+            "posttrain.extra_sets: expected {source: <folder or Hub id>, rows: <number>}, or weight: <rows for each "
+            f"training problem of GSM8K> instead of rows, found {dict(entry)}"
+        )
+    return rows
+
+
+def extra_rows(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    folder = Path(source)
+    if folder.is_dir():
+        path = folder / "train.jsonl"
+        yield from ((f"{path}, line {number}", row) for number, row in read_jsonl(path))
+    else:
+        check_hub_id(source, "posttrain.extra_sets source")
+        yield from ((f"{source}, row {number}", row) for number, row in enumerate(stream_hub(source, "train")))
+
+
+def parse_extra(row: Mapping[str, Any], where: str) -> Problem | None:
+    """Return a row of a further set as a problem; None when its answer is not a number that can be had.
+
+    Raises UserError for a row without a question, or with the columns of no set that is known.
+    """
+    if not isinstance(row.get("question"), str) or not row["question"].strip():
+        raise UserError(f"{where}: no text in 'question'; found the columns {', '.join(row)}")
+    if "code" in row:
+        solved = solve(str(row["code"]))
+        return None if solved is None else Problem(str(row["question"]).strip(), *solved, 0)
+    if worked := {"cot", "steps"} & set(row):
+        number = NUMBER.fullmatch(str(row.get("answer", "")).removeprefix("####").strip())
+        steps = row[min(worked)]  # GSM8k-Aug has its steps in one string, copies of it a list
+        solution = "\n".join(map(str, steps)) if isinstance(steps, list) else str(steps).strip()
+        if number is None or not solution:
+            return None
+        return Problem(str(row["question"]).strip(), solution, number.group().replace(",", ""), solution.count("<<"))
+    return parse_problem(row, where)

@@ -1,0 +1,91 @@
+"""Arithmetic probes: the tables in full, larger products and mixed expressions where training never showed them.
+
+python -c "from mulfact.data_builders.problem_sets.probes import table_9; print(*table_9().items[:3], sep='\n')"
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from itertools import product
+
+from mulfact.data_builders.contamination.held_out import expression_is_held_out, pair_is_held_out
+from mulfact.data_builders.contamination.shown_products import Shown
+from mulfact.data_builders.posttrain import format_prompt
+from mulfact.data_builders.problems.items import Benchmark, Item
+
+ONE_DIGIT = range(2, 10)
+TWO_DIGITS = range(10, 100)
+UNSEEN = "that are held out of synthetic text, and that GSM8K's training split does not show either"
+MIXED_FORMS: dict[str, Callable[[int, int, int, int], int]] = {
+    "{a}*{b}+{c}": lambda a, b, c, d: a * b + c,
+    "{a}+{b}*{c}": lambda a, b, c, d: a + b * c,
+    "{a}*{b}-{c}": lambda a, b, c, d: a * b - c,
+    "({a}+{b})*{c}": lambda a, b, c, d: (a + b) * c,
+    "{a}*{b}+{c}*{d}": lambda a, b, c, d: a * b + c * d,
+}
+
+
+def table_9() -> Benchmark:
+    """Return the 81 products of 1-9 in three phrasings: "6*9=", "What is 6*9?", "What is 6 times 9?"."""
+    items = []
+    for a, b in product(range(1, 10), repeat=2):
+        name, gold = f"table_9-{a}x{b}", str(a * b)
+        items += [
+            Item(f"{name}-plain", f"{a}*{b}=", gold, "arithmetic", operands=(a, b), answer_rule="number"),
+            question(f"{name}-sign", f"What is {a}*{b}?", gold, (a, b)),
+            question(f"{name}-words", f"What is {a} times {b}?", gold, (a, b)),
+        ]
+    return probe("table_9", "all 81 products of 1-9, each in three phrasings", items, style="mixed")
+
+
+def table_20() -> Benchmark:
+    """Return the 400 products of 1-20 in one phrasing."""
+    items = [product_question("table_20", a, b) for a, b in product(range(1, 21), repeat=2)]
+    return probe("table_20", "all 400 products of 1-20", items)
+
+
+def digits_2x1(count: int, seed: int, shown: Shown) -> Benchmark:
+    """Return at most `count` unseen products of a two-digit and a one-digit number, in either order."""
+    pairs = [*product(TWO_DIGITS, ONE_DIGIT), *product(ONE_DIGIT, TWO_DIGITS)]
+    items = sampled_products("digits_2x1", pairs, count, seed, shown)
+    return probe("digits_2x1", f"two-digit by one-digit products {UNSEEN}", items)
+
+
+def digits_2x2(count: int, seed: int, shown: Shown) -> Benchmark:
+    """Return at most `count` unseen products of two two-digit numbers."""
+    items = sampled_products("digits_2x2", product(TWO_DIGITS, TWO_DIGITS), count, seed, shown)
+    return probe("digits_2x2", f"two-digit by two-digit products {UNSEEN}", items)
+
+
+def mixed(count: int, seed: int, shown: Shown) -> Benchmark:
+    """Return at most `count` unseen expressions of two or three operations on 2-9; no value is negative."""
+    values = {
+        form.format(a=a, b=b, c=c, d=d): value(a, b, c, d)
+        for form, value in MIXED_FORMS.items()
+        for a, b, c, d in product(ONE_DIGIT, repeat=4)
+    }
+    unseen = [
+        expression
+        for expression, value in values.items()
+        if value >= 0 and expression_is_held_out(expression) and not shown.holds(expression)
+    ]
+    chosen = random.Random(f"mixed {seed}").sample(unseen, min(count, len(unseen)))
+    items = [question(f"mixed-{e}", f"What is {e}?", str(values[e]), None) for e in sorted(chosen)]
+    return probe("mixed", f"expressions of several operations {UNSEEN}", items)
+
+
+def sampled_products(name: str, pairs: Iterable[tuple[int, int]], count: int, seed: int, shown: Shown) -> list[Item]:
+    unseen = [(a, b) for a, b in pairs if pair_is_held_out(a, b) and (min(a, b), max(a, b)) not in shown.products]
+    chosen = random.Random(f"{name} {seed}").sample(unseen, min(count, len(unseen)))
+    return [product_question(name, a, b) for a, b in sorted(chosen)]
+
+
+def product_question(name: str, a: int, b: int) -> Item:
+    return question(f"{name}-{a}x{b}", f"What is {a}*{b}?", str(a * b), (a, b))
+
+
+def question(name: str, text: str, gold: str, operands: tuple[int, int] | None) -> Item:
+    return Item(name, format_prompt(text, "direct"), gold, "arithmetic", operands=operands)
+
+
+def probe(name: str, description: str, items: list[Item], style: str = "direct") -> Benchmark:
+    return Benchmark(name, "arithmetic", style, "generated", description, items)

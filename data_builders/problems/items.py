@@ -1,0 +1,57 @@
+"""What a benchmark is made of: items with stable ids.
+
+from mulfact.data_builders.problems.items import text_id
+text_id('svamp', 'How many apples are left?')
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+BENCHMARKS = (
+    "gsm8k_direct", "gsm8k_cot", "table_9", "table_20", "digits_2x1", "digits_2x2", "mixed",
+    "svamp", "multiarith", "asdiv", "math",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question with its gold answer.
+
+    `answer_rule` says how a completion is read (evals/grading/answers.py); `operands` are those of a single product.
+    """
+
+    id: str
+    prompt: str
+    answer: str
+    family: str
+    solution: str | None = None
+    operands: tuple[int, int] | None = None
+    answer_rule: str = "gsm8k"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Items that are scored together. `style` is the prompt form: "direct", "cot" or "mixed" (several phrasings)."""
+
+    name: str
+    family: str
+    style: str
+    source: str
+    description: str
+    items: list[Item]
+
+
+def text_id(benchmark: str, question: str) -> str:
+    """Return an id that depends on the words of the question alone, whatever file or order they came in."""
+    return f"{benchmark}-{sha256(' '.join(question.split()).encode()).hexdigest()[:12]}"
+
+
+def text_ids(benchmark: str, questions: Iterable[str]) -> Iterator[str]:
+    """Yield `text_id` for each question; a question that a published set asks again gets "-2", "-3", ... behind it."""
+    seen: Counter[str] = Counter()
+    for question in questions:
+        name = text_id(benchmark, question)
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name}-{seen[name]}"

@@ -1,0 +1,24 @@
+"""What each arm of a comparison adds to the vocabulary, in words that need no other page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mulfact.evals.comparison.runs import Run
+from mulfact.tokenizers.card import KINDS
+from mulfact.tokenizers.facts import read_facts
+
+
+def describe_arms(runs: Mapping[tuple[str, int], Run]) -> dict[str, dict[str, Any]]:
+    """Return for each arm its tokenizer's mode, what that means, how many tokens it adds, and the first and last."""
+    described = {}
+    for (condition, _), run in runs.items():
+        if condition not in described:
+            facts = read_facts(run.folder / f"{run.stages[-1]}_final")
+            ends = dict.fromkeys((*facts.fact_tokens[:1], *facts.fact_tokens[-1:]))
+            described[condition] = {
+                "mode": facts.mode,
+                "description": KINDS[facts.mode],
+                "added_tokens": len(facts.fact_tokens),
+                "examples": [{"token": fact.token, "text": fact.text} for fact in ends],
+            }
+    return described

@@ -1,0 +1,183 @@
+"""Write the report of a comparison from the content of results.json: report.html, results.md and the figures.
+
+    python -c "import json; from pathlib import Path; from mulfact.evals.report.write import write_report; \\
+        write_report(json.load(open('outputs/smoke/report/results.json')), Path('outputs/smoke/report'))"
+
+docs/results_schema.md describes the input. The templates hold the words and the layout, this file prepares the numbers,
+figures.py draws. report.html needs no other file and no network: style and figures are inside.
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from mulfact.evals.comparison.conclusion import decided, points
+from mulfact.evals.comparison.reward_trend import by_arm
+from mulfact.evals.report.figure_style import Results, labels, task_label
+from mulfact.evals.report.figures import draw_figures
+from mulfact.evals.report.filters import make_environment, mean, percent
+
+
+def write_report(results: Results, folder: Path) -> None:
+    """Write <folder>/figures/*.png, <folder>/results.md and <folder>/report.html.
+
+    `results` is the content of results.json, schema version 1.
+    """
+    figures = draw_figures(results, folder / "figures")
+    context = {
+        "results": results,
+        "sample": sample(results),
+        "tasks": {task: task_label(results, task) for task in results["benchmarks"]},
+        "summary": summary(results),
+        "figures": {name: embed(path) for name, path in figures.items()},
+        "families": labels(results["accuracy"], "family"),
+        "examples": [mark_example(example) for example in results["examples"]],
+        "final_loss": final_loss(results),
+        "gate": gate(results),
+        "too_long": too_long(results),
+        "rising": by_arm(results["reward_trends"]),
+        "software": distinct(results["provenance"], "packages"),
+        "seeds": len(results["seeds"]),
+        **next(
+            {"primary_stage": row["stage"], "primary_task": row["task"], "primary_family": row["family"]}
+            for row in results["differences"]
+            if row["primary"]
+        ),
+        "level": f"{results['confidence_level']:.0%}",
+    }
+    environment = make_environment()
+    for template, name in (("report.html", "report.html"), ("results.md", "results.md")):
+        text = environment.get_template(template).render(context)
+        (folder / name).write_text(text.rstrip() + "\n", encoding="utf-8")
+
+
+def too_long(results: Results) -> dict[str, dict[str, float | None]]:
+    """Return {task: {condition: share of too long gold completions}} of the tasks where an arm has any."""
+    shares = {
+        task: {arm: results["gold_over_budget"].get(arm, {}).get(task) for arm in results["conditions"]}
+        for task in results["benchmarks"]
+    }
+    return {task: of_arms for task, of_arms in shares.items() if any(of_arms.values())}
+
+
+def summary_table(results: Results) -> Table:
+    """Return accuracies by stage, task and arm, with the differences to the reference, for the terminal."""
+    alpha = 1 - results["confidence_level"]
+    legend = "Exploratory." if results["exploratory"] else f"* decided: p < {alpha:.2g} after Holm's correction."
+    table = Table(title="Accuracy in %", caption=f"In brackets: points above {results['reference']}. {legend}")
+    table.add_column("stage")
+    table.add_column("task")
+    for arm in results["conditions"]:
+        table.add_column(arm, justify="right")
+    for stage, rows in summary(results).items():
+        for index, row in enumerate(rows):
+            cells = [summary_cell(row["cells"].get(arm), results) for arm in results["conditions"]]
+            table.add_row("" if index else stage, row["task"], *cells, style="bold" if row["primary"] else "")
+        table.add_section()
+    return table
+
+
+def summary_cell(cell: dict[str, Any] | None, results: Results) -> str:
+    """Return accuracy and difference in few characters: five arms have to stand side by side."""
+    if cell is None:
+        return "–"
+    text, difference = percent(cell["accuracy"]["mean"]), cell["difference"]
+    if difference is None:
+        return text
+    return f"{text} ({points(difference['difference'])}{'*' if decided(difference, results) else ''})"
+
+
+# ---------------------------------------------------------------- numbers prepared for the templates
+
+
+def sample(results: Results) -> dict[str, str] | None:
+    """Return an added token, with its text, of the first arm that has one."""
+    return next((arm["examples"][-1] for arm in results["arms"].values() if arm["examples"]), None)
+
+
+def summary(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """Return for each stage a row for each task, with the accuracy and the difference of each arm."""
+    differences = {(row["stage"], row["task"], row["condition"]): row for row in results["differences"]}
+    stages: dict[str, dict[str, dict[str, Any]]] = {}
+    for entry in results["accuracy"]:
+        stage, task, arm = entry["stage"], entry["task"], entry["condition"]
+        row = {"task": task, "items": entry["items"], "primary": False, "cells": {}}
+        row = stages.setdefault(stage, {}).setdefault(task, row)
+        difference = differences.get((stage, task, arm))
+        row["primary"] |= bool(difference and difference["primary"])
+        row["cells"][arm] = {"accuracy": entry, "difference": difference}
+    return {stage: list(rows.values()) for stage, rows in stages.items()}
+
+
+def gate(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """Return for each arm what the gate before GRPO found, in the order of the seeds."""
+    runs = {(run["condition"], run["seed"]): run for run in results["readiness"]["runs"]}
+    return {arm: [runs[arm, seed] for seed in results["seeds"]] for arm in results["conditions"]}
+
+
+def final_loss(results: Results) -> list[dict[str, Any]]:
+    """Return for each arm the last validation of pretraining, as mean over seeds, with the unigram entropy."""
+    rows = []
+    for arm in results["conditions"]:
+        curves = [curve["points"] for curve in results["curves"].get("pretrain", []) if curve["condition"] == arm]
+        last = [points[-1] for points in curves if points]
+        if last:
+            fields = ("tokens", "bytes", "bits_per_byte", "bits_per_byte_fact_free")
+            row = {field: mean([point[field] for point in last]) for field in fields}
+            rows.append({"condition": arm, "unigram": results["unigram_bits_per_byte"].get(arm), **row})
+    return rows
+
+
+def mark_example(example: dict[str, Any]) -> dict[str, Any]:
+    """Return the example with each completion's text in segments, (text, whether it was one added token)."""
+    completions = {
+        arm: {**completion, "segments": mark_facts(completion["text"], completion["facts"])}
+        for arm, completion in example["completions"].items()
+    }
+    return {**example, "completions": completions}
+
+
+def mark_facts(text: str, facts: list[str]) -> list[tuple[str, bool]]:
+    """Return `text` in segments, (text, whether it is the rendering of a generated added token).
+
+    `facts` are renderings in the order of generation. The same characters may also have been spelled out, so the match
+    is a guess where a text holds both; a match that is not part of a longer number is preferred.
+    """
+    segments, start = [], 0
+    for fact in facts:
+        place = find_fact(text, fact, start)
+        if place < 0:
+            continue
+        segments += [(text[start:place], False), (text[place : place + len(fact)], True)]
+        start = place + len(fact)
+    segments.append((text[start:], False))
+    return [segment for segment in segments if segment[0]]
+
+
+def find_fact(text: str, fact: str, start: int) -> int:
+    """Return where `fact` stands in `text` from `start` on, -1 where it does not."""
+    place = text.find(fact, start)
+    while place >= 0:
+        around = text[place - 1 : place] + text[place + len(fact) : place + len(fact) + 1]
+        if not any(character.isdigit() for character in around):
+            return place
+        place = text.find(fact, place + 1)
+    return text.find(fact, start)
+
+
+def distinct(provenance: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
+    """Return each value of `field` once, with the stages that had it."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in provenance:
+        entry = found.setdefault(json.dumps(row[field], sort_keys=True), {"value": row[field], "stages": []})
+        if row["stage"] not in entry["stages"]:
+            entry["stages"].append(row["stage"])
+    return list(found.values())
+
+
+def embed(path: Path) -> str:
+    """Return a PNG as a data URL."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")

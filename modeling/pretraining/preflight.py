@@ -1,0 +1,82 @@
+"""What must hold before the first step: mistakes that would waste a night, found in a second."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from mulfact.data_builders.storage.token_stream import TokenStream
+from mulfact.errors import UserError
+from mulfact.modeling.pretrain_arguments import HOUSEKEEPING, PretrainArguments
+from mulfact.provenance import PROVENANCE, input_hash, read_provenance
+
+
+def is_finished(arguments: PretrainArguments) -> bool:
+    """Return whether output_dir holds the run of these settings and inputs, whole, housekeeping aside."""
+    path = Path(arguments.output_dir)
+    if not (path / PROVENANCE).is_file():
+        return False
+    record = read_provenance(path)
+    free = {"output_dir", "checkpoint_dir", "tokenizer", "tokens", *HOUSEKEEPING}
+    now, then = ({k: v for k, v in recipe.items() if k not in free} for recipe in (asdict(arguments), record["recipe"]))
+    try:
+        input_hash(path)
+    except UserError:  # files were cut short
+        return False
+    inputs = sorted(input_hash(folder) for folder in (arguments.tokenizer, arguments.tokens))
+    return now == then and inputs == sorted(record["inputs"].values())
+
+
+def check_shape(arguments: PretrainArguments) -> None:
+    """Raise UserError for a shape that cannot be built or cannot read the training sequences."""
+    if arguments.sequence_length > arguments.n_positions:
+        raise UserError(
+            f"pretrain.sequence_length is {arguments.sequence_length}, more than pretrain.n_positions "
+            f"({arguments.n_positions})"
+        )
+    if arguments.n_embd % arguments.n_head:
+        raise UserError(f"pretrain.n_embd is {arguments.n_embd}: it must be a multiple of n_head ({arguments.n_head})")
+
+
+def load_tokenizer(arguments: PretrainArguments) -> tuple[PreTrainedTokenizerBase, int, dict[str, Any]]:
+    """Return the tokenizer, the model's vocabulary size and the manifest of the token shards.
+
+    Raises UserError when the shards were not written with this tokenizer.
+    """
+    folder = Path(arguments.tokenizer)
+    tokenizer_hash = input_hash(folder)
+    if not (folder / "facts.json").is_file():
+        raise UserError(f"{folder} has no facts.json: it is no tokenizer of tokenizers/build.py; run that stage first")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    vocab_size = json.loads((folder / "facts.json").read_text())["vocab_size"]
+    if len(tokenizer) > vocab_size:
+        raise UserError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, its facts.json says {vocab_size}")
+
+    made_from = read_provenance(arguments.tokens)["inputs"]
+    if tokenizer_hash not in made_from.values():
+        raise UserError(
+            f"{arguments.tokens} was not written with the tokenizer in {folder} (but with "
+            f"{', '.join(made_from) or 'none'}): run data_builders/tokens.py again, or correct pretrain.tokens"
+        )
+    manifest = json.loads((Path(arguments.tokens) / "manifest.json").read_text())
+    if manifest["eos_token_id"] != tokenizer.eos_token_id:
+        raise UserError(
+            f"{arguments.tokens} ends its documents with token {manifest['eos_token_id']}, the tokenizer in "
+            f"{folder} with {tokenizer.eos_token_id}: run data_builders/tokens.py again"
+        )
+    return tokenizer, vocab_size, manifest
+
+
+def check_supply(stream: TokenStream, max_steps: int, arguments: PretrainArguments) -> float:
+    """Return the epochs that the run will read. Raises UserError when there are too few tokens for one."""
+    needed = max_steps * arguments.tokens_per_step
+    supply = stream.len_windows(arguments.sequence_length) * arguments.sequence_length
+    if needed > supply and not arguments.allow_epochs:
+        raise UserError(
+            f"{arguments.tokens} holds {supply} training tokens in whole sequences, and {max_steps} steps of "
+            f"pretrain.tokens_per_step are {needed}: build a larger corpus (corpus.target_bytes), train fewer steps, "
+            "or set pretrain.allow_epochs to read it more than once"
+        )
+    return needed / stream.tokens

@@ -1,0 +1,228 @@
+"""Run or resume an experiment's grid of arms, seeds and stages, and show how it stands.
+
+    make experiment CONDITIONS="baseline mulfact" SEEDS="0 1 2" JOBS=2 PRICE=2.5     # composes the recipes, then:
+    python -m mulfact.experiment.grid --folder outputs/smoke --conditions baseline mulfact --seeds 0 --jobs 2
+
+This is a view around `make -k -j`: make alone knows which cell needs which, and prints each command as it starts it.
+What a stage prints goes to `logs/<stage>.log` beside its recipes. In a terminal the grid is redrawn in place; elsewhere
+there are lines, and with one job those of the logs as well. A failed cell does not stop the others; the end names it,
+with its log and the command that repeats it, and the exit status is 1. GRPO that its gate stopped (modeling/gate.py) is
+called gated, not failed: its run goes on with the checkpoints that it has. One experiment at a time works in a folder.
+"""
+
+import argparse
+import os
+import queue
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+from rich.console import Console
+
+from mulfact.command_line import Conditions, Jobs, Price, Seeds
+from mulfact.errors import UserError, command
+from mulfact.experiment.cells import Cell, cells_of
+from mulfact.experiment.state import Grid
+from mulfact.experiment.view import Lines, Screen, View
+from mulfact.locks import experiment_lock
+from mulfact.modeling.posttraining.readiness_record import READINESS, read_record, sentence
+from mulfact.recipe import load_yaml
+
+TARGET = "every_run"
+GRID_VARIABLES = ("CONDITIONS", "SEEDS", "CONDITION", "SEED", "JOBS", "PRICE")  # these say which cells, not what one is
+EXIT_STATUS = 128 + signal.SIGTERM
+
+
+class Signals:
+    """SIGTERM and Ctrl-C, noted as they come and obeyed between two lines of make.
+
+    An exception in the handler could leave queue.get in the middle of its work, with a lock that is not its own.
+    """
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.note)
+
+    def note(self, number: int, frame: Any) -> None:
+        self.asked = number
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)  # a second Ctrl-C does not wait for what is stopped
+
+    def obey(self) -> None:
+        """Leave when a signal has come."""
+        if self.asked == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.asked is not None:
+            sys.exit(EXIT_STATUS)
+
+
+def run(grid: Grid, settings: Sequence[str], view: View, signals: Signals, lock: IO[bytes]) -> None:
+    """Run every cell that is to do, also those that only others' failures held up.
+
+    `settings` are make's variables, NAME=value. All that is started holds `lock`.
+    """
+    try:
+        drive(grid, settings, view, signals, lock)
+        # All runs are evaluated by one command, which needs all of them; when some failed, the others go without them.
+        trained = [cell.level for cell in grid.in_state("done", "gated") if cell.stage == "grpo"]
+        waiting = [cell.level for cell in grid.in_state("to do") if cell.stage == "eval" and cell.level in trained]
+        if waiting:
+            runs = "RUNS=" + " ".join(str(grid.folder / level) for level in waiting)
+            drive(grid, [*settings, runs], view, signals, lock)
+    finally:
+        view.close()
+
+
+def make_command(settings: Sequence[str], *options: str) -> list[str]:
+    return ["make", "--no-print-directory", "--keep-going", *settings, *options, TARGET]
+
+
+def environment() -> dict[str, str]:
+    """Return this environment without the flags of the make above: they are about its own jobs."""
+    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS")}
+
+
+def expect(grid: Grid, settings: Sequence[str], signals: Signals) -> None:
+    """Ask make what is to do. Raises UserError when it cannot tell."""
+    command = make_command(settings, "--dry-run")
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    signals.obey()
+    if result.returncode:
+        raise UserError(f"make cannot tell what is to do: {result.stderr.strip()}")
+    grid.expect(result.stdout)
+
+
+def drive(grid: Grid, settings: Sequence[str], view: View, signals: Signals, lock: IO[bytes]) -> None:
+    """Run make and follow it to its end; when this process is told to stop, so are all that it started."""
+    if not grid.in_state("to do"):
+        return
+    process = subprocess.Popen(
+        make_command(settings, f"--jobs={grid.jobs}", "LOGGED=1"),
+        env=environment(),
+        stdin=lock,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        for line in lines_of(process):
+            signals.obey()
+            if line is not None:
+                grid.read(line)
+                view.command(line)
+            for log in dict.fromkeys(grid.logs[cell] for cell in grid.in_state("running", "failed")):
+                view.printed(log.read())
+            for cell in grid.look():
+                view.ended(cell)
+            view.tick()
+        status = process.wait()
+        signals.obey()
+        if status == 0:
+            grid.settle()
+    finally:
+        stop(process)
+
+
+def lines_of(process: subprocess.Popen[str]) -> Iterator[str | None]:
+    """Yield the lines that a process prints as they come, None in each second without one, and None at the end."""
+    lines: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.put(line.rstrip("\n"))
+        lines.put(None)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    while reader.is_alive() or not lines.empty():
+        try:
+            yield lines.get(timeout=1)
+        except queue.Empty:
+            yield None
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Ask every process under make to stop, and wait: pretraining saves first."""
+    if process.poll() is not None:
+        return
+    started = psutil.Process(process.pid).children(recursive=True)
+    for child in [*started, process]:
+        try:
+            child.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(started)
+    process.wait()
+
+
+def make_variables(flags: str) -> dict[str, str]:
+    """Return the variables of make's command line from the MAKEFLAGS that it gives to its children."""
+    words = re.findall(r"(?:\\.|[^\\\s])+", flags.partition("-- ")[2])
+    plain = [re.sub(r"\\(.)", r"\1", word).replace("$$", "$") for word in words]
+    return dict(word.split("=", 1) for word in plain)
+
+
+def repeat_command(cell: Cell, settings: Sequence[str]) -> str:
+    """Return the command that runs a cell again, with the settings of this experiment."""
+    kept = [setting for setting in settings if setting.partition("=")[0] not in GRID_VARIABLES]
+    return shlex.join(["make", cell.stage, *cell.variables(), *kept])
+
+
+def report(grid: Grid, settings: Sequence[str]) -> None:
+    """Print what came out. Exits with status 1 when a cell failed or was never reached."""
+    print(grid.summary())
+    for cell in grid.in_state("gated"):
+        print(f"gated: {cell.level}: {sentence(read_record(grid.folder / cell.level / READINESS))}")
+    for cell, reason in grid.failures.items():
+        log = grid.logs[cell]
+        print(
+            f"\nfailed: {cell.name} ({reason})\n  log: {log.path}", *list(log.lines)[-3:], sep="\n  ", file=sys.stderr
+        )
+        print(f"  repeat: {repeat_command(cell, settings)}", file=sys.stderr)
+    if waiting := grid.in_state("to do", "running"):
+        print(f"\nnot reached: {', '.join(cell.name for cell in waiting)}", file=sys.stderr)
+    if waiting or grid.failures:
+        sys.exit(f"error: {len(grid.failures)} cells failed; the same command goes on from what is finished")
+
+
+@command
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run an experiment's grid under make and show how it stands.")
+    parser.add_argument("--folder", type=Path, required=True, help="what make calls the scale's outputs")
+    parser.add_argument(
+        "--conditions", nargs="*", action=Conditions, required=True, help="files of arms/, such as baseline mulfact"
+    )
+    parser.add_argument("--seeds", nargs="*", action=Seeds, required=True)
+    parser.add_argument("--jobs", nargs="*", action=Jobs, default=1, help="cells that run at a time")
+    parser.add_argument("--price", nargs="*", action=Price, help="dollars for an hour of one device")
+    options = parser.parse_args()
+    signals = Signals()
+
+    variables = make_variables(os.environ.get("MAKEFLAGS", "")) | {
+        "SCALE": options.folder.name,
+        "OUTPUTS": str(options.folder.parent),
+        "CONDITIONS": " ".join(options.conditions),
+        "SEEDS": " ".join(map(str, options.seeds)),
+    }
+    settings = [f"{name}={value}" for name, value in variables.items()]
+    recipe = Cell(f"{options.conditions[0]}/seed-{options.seeds[0]}", "pretrain").recipe(options.folder)
+    price = None if options.price is None else options.price * load_yaml(recipe)["num_processes"]
+    with experiment_lock(options.folder) as lock:
+        grid = Grid(options.folder, cells_of(options.conditions, options.seeds), options.jobs, price)
+        expect(grid, settings, signals)
+        console = Console()
+        run(grid, settings, Screen(grid, console) if console.is_terminal else Lines(grid), signals, lock)
+        report(grid, settings)
+
+
+if __name__ == "__main__":
+    main()

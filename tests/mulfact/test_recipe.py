@@ -1,0 +1,385 @@
+"""Recipes: composition, what may differ between two arms, and errors that name the nearest valid key."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mulfact.errors import UserError
+from mulfact.locks import experiment_lock
+from mulfact.recipe import (
+    compose,
+    load_yaml,
+    main,
+    parse,
+    parse_each,
+    parse_override,
+    recipe_path,
+    write_if_changed,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def recipes(repository: Path) -> Path:
+    return repository / "recipes"
+
+
+def flatten(value: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {key: leaf for name, below in value.items() for key, leaf in flatten(below, f"{prefix}.{name}").items()}
+
+
+def test_two_arms_differ_in_the_tokenizer_and_the_paths_only(recipes: Path) -> None:
+    arms = {arm: flatten(compose(recipes, "smoke", arm, 0)) for arm in ("baseline", "mulfact")}
+    assert arms["baseline"].keys() == arms["mulfact"].keys()
+    differing = {key for key, value in arms["baseline"].items() if arms["mulfact"][key] != value}
+    tokenizer_keys = {key for key in differing if key.startswith(".tokenizer.") and key != ".tokenizer.output_dir"}
+    assert tokenizer_keys == {".tokenizer.mode"}
+    for key in differing - tokenizer_keys:
+        baseline, mulfact = str(arms["baseline"][key]), str(arms["mulfact"][key])
+        assert baseline.replace("/baseline/", "/mulfact/") == mulfact, key
+
+
+def test_every_scale_composes_with_every_arm(recipes: Path) -> None:
+    scales = [path.stem for path in (recipes / "scales").glob("*.yaml")]
+    arms = [path.stem for path in (recipes / "arms").glob("*.yaml")]
+    assert "smoke" in scales
+    for scale in scales:
+        sizes = {compose(recipes, scale, arm, 1)["tokenizer"]["vocab_size"] for arm in arms}
+        assert len(sizes) == 1, "every arm of a scale has the same vocabulary size"
+
+
+def test_a_scale_extends_another_and_shows_only_what_differs(recipes: Path, tmp_path: Path) -> None:
+    medium, small = (compose(recipes, scale, "mulfact", 0) for scale in ("gpt2_355m", "gpt2_124m"))
+    assert (medium["pretrain"]["n_layer"], medium["pretrain"]["n_embd"]) == (24, 1024)
+    assert medium["corpus"]["sources"] == small["corpus"]["sources"]
+    assert medium["sft"]["max_steps"] == small["sft"]["max_steps"]
+    shutil.copytree(recipes, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "scales" / "first.yaml").write_text("extends: second\n")
+    (tmp_path / "scales" / "second.yaml").write_text("extends: first\n")
+    with pytest.raises(UserError, match="which extends second in its turn"):
+        compose(tmp_path, "first", "mulfact", 0)
+    (tmp_path / "scales" / "first.yaml").write_text("extends: gpt2_125m\n")
+    with pytest.raises(UserError, match="did you mean 'gpt2_124m'"):
+        compose(tmp_path, "first", "mulfact", 0)
+
+
+def test_a_seed_changes_seeds_and_paths_only(recipes: Path) -> None:
+    first, second = (flatten(compose(recipes, "smoke", "mulfact", seed)) for seed in (0, 1))
+    for key in (key for key in first if first[key] != second[key]):
+        assert key.endswith("seed") or str(first[key]).replace("seed-0", "seed-1") == second[key], key
+    assert first[".corpus.seed"] == second[".corpus.seed"]
+
+
+def test_overrides_win_over_scale_and_base(recipes: Path) -> None:
+    stages = compose(recipes, "smoke", "mulfact", 0, ["pretrain.max_steps=50", "pretrain.learning_rate=1e-4"])
+    assert stages["pretrain"]["max_steps"] == 50
+    assert stages["pretrain"]["learning_rate"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [
+        ("pretrain.max_step=50", "pretrain.max_steps"),
+        ("pretrian.max_steps=50", "pretrain"),
+        ("corpus.synthetic.tabels=0.1", "corpus.synthetic.tables"),
+        ("sft.lerning_rate=1", "sft.learning_rate"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_valid_one(recipes: Path, override: str, nearest: str) -> None:
+    with pytest.raises(UserError, match=f"did you mean '{nearest}'"):
+        compose(recipes, "smoke", "mulfact", 0, [override])
+
+
+def test_an_option_of_trl_that_base_does_not_list_is_accepted(recipes: Path) -> None:
+    assert compose(recipes, "smoke", "mulfact", 0, ["sft.lora_r=8"])["sft"]["lora_r"] == 8
+
+
+@pytest.mark.parametrize(
+    ("scale", "arm", "message"),
+    [("smok", "mulfact", "unknown scale 'smok'; did you mean 'smoke'"), ("smoke", "mulfakt", "did you mean 'mulfact'")],
+)
+def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, arm: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose(recipes, scale, arm, 0)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("pretrain.max_steps", "expected section.key=value"),
+        ("pretrain=5", "pretrain is a section"),
+        ("tokenizer.vocab_size=2050", "multiple of 64"),
+        ("tokenizer.vocab_size=1600", "adds 81 tokens: set it to at least 1664 for every arm"),
+        ("base_tokenizer.vocab_size=1980", "is 2048, but base_tokenizer.vocab_size is 1980 and this arm adds 81"),
+        ("tokenizer.mode=week", "tokenizer.mode: found 'week'"),
+        ("tokenizer.mode=custom", "tokenizer.custom_tokens is empty"),
+        ("tokenizer.surface_forms=[times]", "leaves out asterisk"),
+        ("pretrain.tokens_per_step=1000", "multiple of pretrain.sequence_length"),
+        ("pretrain.num_processes=7", "a step has 16 sequences .* which so many processes cannot share"),
+        ("pretrain.micro_batch_size=7", "each process has 16 sequences in a step"),
+        ("sft.max_length=4096", "must not exceed pretrain.n_positions"),
+        ("seed=5", "an override cannot set seed; say make SEED=... instead"),
+        ("scale=foo", "say make SCALE="),
+        ("condition=foo", "say make CONDITION="),
+        ("compare.seeds=[1]", "say make SEEDS="),
+        ("pretrain.tokens=${nowhere}", "nowhere"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(recipes: Path, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose(recipes, "smoke", "mulfact", 0, [override])
+
+
+def test_training_is_told_what_stops_a_completion_in_evaluation(recipes: Path) -> None:
+    stages = compose(recipes, "smoke", "mulfact", 0, ['eval.stop_sequences.cot=["\\nQuestion:", "\\n\\n"]'])
+    assert json.loads(stages["grpo"]["env"]["MULFACT_STOP_SEQUENCES"]) == ["\nQuestion:", "\n\n"]
+    assert stages["readiness"]["stop_sequences"] == ["\nQuestion:", "\n\n"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("grpo.max_completion_length=161", "evaluation would cut completions that GRPO was paid for"),
+        ("grpo.env.MULFACT_STOP_SEQUENCES='[]'", "training must grade the text that evaluation grades"),
+    ],
+)
+def test_training_on_what_evaluation_does_not_see_is_refused(recipes: Path, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose(recipes, "smoke", "mulfact", 0, [override])
+
+
+def test_every_arm_fits_the_same_vocab_size_at_every_scale(recipes: Path) -> None:
+    arms = {path.stem for path in (recipes / "arms").glob("*.yaml")}
+    assert {"baseline", "mulfact", "mulfact_strict", "mulfact_20", "placebo"} <= arms
+    for scale in (recipes / "scales").glob("*.yaml"):
+        sizes = {compose(recipes, scale.stem, arm, 0)["tokenizer"]["vocab_size"] for arm in arms}
+        assert len(sizes) == 1, scale
+
+
+def test_arms_of_different_vocab_sizes_are_refused(
+    recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "recipes"
+    shutil.copytree(recipes, copy)
+    (copy / "arms" / "wide.yaml").write_text("tokenizer: {mode: weak, vocab_size: 4096}\n")
+    command = ["recipe", "--recipes", str(copy), "--scale", "smoke", "--conditions", "baseline", "wide"]
+    monkeypatch.setattr(sys, "argv", [*command, "--set", f"outputs={tmp_path}"])
+    with pytest.raises(SystemExit, match=r"tokenizer.vocab_size differs between arms: .*2048.*4096"):
+        main()
+
+
+def test_a_flat_recipe_keeps_its_time_stamp_when_it_says_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "recipes" / "pretrain.yaml"
+    assert write_if_changed(path, {"learning_rate": 1e-4})
+    os.utime(path, (1, 1))
+    assert not write_if_changed(path, {"learning_rate": 1e-4})
+    assert path.stat().st_mtime == 1
+    assert write_if_changed(path, {"learning_rate": 2e-4})
+    assert yaml.safe_load(path.read_text()) == {"learning_rate": 2e-4}
+
+
+def test_recipes_lie_beside_the_outputs_of_their_level(recipes: Path) -> None:
+    stages = compose(recipes, "smoke", "mulfact", 3)
+    assert recipe_path(stages, "corpus") == Path("outputs/smoke/recipes/corpus.yaml")
+    assert recipe_path(stages, "tokens") == Path("outputs/smoke/mulfact/recipes/tokens.yaml")
+    assert recipe_path(stages, "sft") == Path("outputs/smoke/mulfact/seed-3/recipes/sft.yaml")
+
+
+def test_main_writes_every_stage_and_compares_only_when_asked(
+    recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["recipe", "--recipes", str(recipes), "--scale", "smoke", "--conditions", "baseline", "mulfact"]
+    monkeypatch.setattr(sys, "argv", [*command, "--set", f"outputs={tmp_path}"])
+    main()
+    assert not (tmp_path / "smoke/recipes/compare.yaml").exists()
+    assert load_yaml(tmp_path / "smoke/baseline/seed-0/recipes/pretrain.yaml")["seed"] == 0
+    monkeypatch.setattr(sys, "argv", [*command, "--experiment", "--seeds", "0", "1", "--set", f"outputs={tmp_path}"])
+    main()
+    compare = load_yaml(tmp_path / "smoke/recipes/compare.yaml")
+    assert (compare["conditions"], compare["seeds"]) == (["baseline", "mulfact"], [0, 1])
+
+
+@dataclasses.dataclass
+class ExampleArguments:
+    max_steps: int = dataclasses.field(default=1, metadata={"help": "an example"})
+    sources: list[dict] = dataclasses.field(default_factory=list, metadata={"help": "an example of a nested value"})
+
+
+def test_parse_reads_the_flat_yaml_and_names_unknown_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "stage.yaml"
+    monkeypatch.setattr(sys, "argv", ["stage", "--config", str(path)])
+    with pytest.raises(UserError, match="does not exist"):
+        parse(ExampleArguments)
+    path.write_text("max_steps: 7\nsources: [{name: synthetic}]\n")
+    assert parse(ExampleArguments) == ExampleArguments(7, [{"name": "synthetic"}])
+    path.write_text("max_stepz: 7\n")
+    with pytest.raises(UserError, match="did you mean 'max_steps'"):
+        parse(ExampleArguments)
+    path.write_text("max_steps: [\n")
+    with pytest.raises(UserError, match="not a YAML mapping"):
+        parse(ExampleArguments)
+
+
+def test_parse_each_reads_every_file_and_lays_the_flags_over_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / "first.yaml", tmp_path / "second.yaml"]
+    for steps, path in enumerate(paths, 1):
+        path.write_text(f"max_steps: {steps}\n")
+    monkeypatch.setattr(sys, "argv", ["stage", "--config", *map(str, paths)])
+    assert [arguments.max_steps for arguments in parse_each(ExampleArguments)] == [1, 2]
+    monkeypatch.setattr(sys, "argv", ["stage", "--config", *map(str, paths), "--max_steps", "9"])
+    assert [arguments.max_steps for arguments in parse_each(ExampleArguments)] == [9, 9]
+    monkeypatch.setattr(sys, "argv", ["stage", "--max_steps", "3"])
+    assert [arguments.max_steps for arguments in parse_each(ExampleArguments)] == [3]
+    paths[1].write_text("max_stepz: 7\n")
+    monkeypatch.setattr(sys, "argv", ["stage", "--config", *map(str, paths)])
+    with pytest.raises(UserError, match=f"{paths[1]}.*did you mean 'max_steps'"):
+        parse_each(ExampleArguments)
+
+
+def test_parse_override_reads_values_as_yaml() -> None:
+    assert parse_override("a.b=1e-4") == {"a": {"b": 1e-4}}
+    assert parse_override("a.b=[x, 2]") == {"a": {"b": ["x", 2]}}
+    assert parse_override("a.b=null") == {"a": {"b": None}}
+
+
+def test_a_mistake_ends_in_one_line_without_a_traceback(repository: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "mulfact.recipe", "--scale", "smok", "--conditions", "baseline"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_the_root_folder_does_not_shadow_the_tokenizers_package(repository: Path) -> None:
+    subprocess.run([sys.executable, "-c", "import tokenizers; tokenizers.Tokenizer"], cwd=repository, check=True)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "corpus.output_dir=/etc/corpus",
+        "pretrain.checkpoint_dir=outputs/../../elsewhere",
+        "ledger.output=../ledger.json",
+        "ledger.run_dir=.",
+        "compare.output_dir=docs/report",
+        "tokenizer.output_dir=outputs",  # the folder itself would be replaced by the stage's
+        "run_dir=/tmp/run",
+    ],
+)
+def test_no_recipe_writes_outside_the_output_folder(recipes: Path, override: str) -> None:
+    with pytest.raises(UserError, match="a recipe writes inside outputs only"):
+        compose(recipes, "smoke", "mulfact", 0, [override])
+
+
+def test_a_link_does_not_lead_out_of_the_output_folder(recipes: Path, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    (outputs / "smoke").mkdir(parents=True)
+    (outputs / "smoke" / "corpus").symlink_to(tmp_path)
+    with pytest.raises(UserError, match=r"corpus\.output_dir"):
+        compose(recipes, "smoke", "mulfact", 0, [f"outputs={outputs}"])
+
+
+def test_the_command_line_alone_moves_the_output_folder(recipes: Path, tmp_path: Path) -> None:
+    stages = compose(recipes, "smoke", "mulfact", 0, [f"outputs={tmp_path}"])
+    assert stages["corpus"]["output_dir"] == f"{tmp_path}/smoke/corpus"
+    copy = tmp_path / "recipes"
+    shutil.copytree(recipes, copy)
+    (copy / "arms" / "mulfact.yaml").write_text("outputs: /etc\n")
+    with pytest.raises(UserError, match="outputs is set on the command line only"):
+        compose(copy, "smoke", "mulfact", 0)
+
+
+@pytest.mark.parametrize("name", ["../arms/mulfact", "/etc/passwd", "../../x"])
+def test_an_arm_is_a_name_and_not_a_path(recipes: Path, name: str) -> None:
+    with pytest.raises(UserError, match="unknown arm"):
+        compose(recipes, "smoke", name, 0)
+
+
+@pytest.mark.parametrize("section", ["pretrain: {learning_rate: 0.01}", "corpus: {seed: 1}", "run_dir: x"])
+def test_an_arm_sets_its_tokenizer_and_nothing_else(recipes: Path, tmp_path: Path, section: str) -> None:
+    shutil.copytree(recipes, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "arms" / "fast.yaml").write_text(f"tokenizer: {{mode: weak}}\n{section}\n")
+    with pytest.raises(UserError, match=rf"fast\.yaml: {section.split(':')[0]} must not be set by an arm"):
+        compose(tmp_path, "smoke", "fast", 0)
+    (tmp_path / "arms" / "slow.yaml").write_text("extends: fast\n")
+    with pytest.raises(UserError, match=r"fast\.yaml: .* must not be set by an arm"):
+        compose(tmp_path, "smoke", "slow", 0)
+
+
+def test_a_scale_does_not_say_which_seed_is_run(recipes: Path, tmp_path: Path) -> None:
+    shutil.copytree(recipes, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "scales" / "mine.yaml").write_text("extends: smoke\nseed: 5\n")
+    with pytest.raises(UserError, match=r"mine\.yaml: seed is set on the command line only \(make SEED="):
+        compose(tmp_path, "mine", "mulfact", 0)
+
+
+def run_recipe(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m mulfact.recipe` at the scale smoke, with its outputs in a folder."""
+    command = [sys.executable, "-m", "mulfact.recipe", "--scale", "smoke", *arguments, f"outputs={folder}"]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--conditions mulfact --seeds 0", "compare.reference is 'baseline', which is not among the arms ['mulfact']"),
+        ("--conditions baseline --seeds 0", "compare needs two arms and a seed"),
+        ("--conditions baseline mulfact --seeds 0 0", "compare.seeds is [0, 0]: each may stand there once"),
+        ("--conditions baseline mulfact mulfact --seeds 0", "compare.conditions is"),
+    ],
+)
+def test_an_experiment_that_compares_nothing_is_refused_before_it_runs(
+    tmp_path: Path, arguments: str, message: str
+) -> None:
+    result = run_recipe(tmp_path, *arguments.split(), "--experiment", "--set")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {message}"), result.stderr
+    assert not list(tmp_path.iterdir())
+    assert run_recipe(tmp_path, *arguments.split(), "--set").returncode == 0  # its runs by themselves are welcome
+
+
+def test_an_arm_that_cannot_be_composed_leaves_no_recipe_of_another(tmp_path: Path) -> None:
+    assert "did you mean 'mulfact'" in run_recipe(tmp_path, "--conditions", "baseline", "mulfakt", "--set").stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recipe_that_changes_is_told_with_its_keys(tmp_path: Path) -> None:
+    arguments = ("--conditions", "baseline", "--set")
+    first = run_recipe(tmp_path, *arguments)
+    assert f"wrote {tmp_path}/smoke/recipes/corpus.yaml" in first.stdout
+    assert run_recipe(tmp_path, *arguments).stdout == ""
+    second = run_recipe(tmp_path, *arguments, "corpus.synthetic.tables=0.2", "corpus.seed=1", "corpus.num_workers=1")
+    assert second.stdout == f"rewrote {tmp_path}/smoke/recipes/corpus.yaml: changed seed, synthetic.tables\n"
+
+
+def test_two_experiments_in_one_folder_are_refused(
+    tmp_path: Path, recipes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mulfact.locks.PATIENCE", 0.2)
+    command = ["recipe", "--recipes", str(recipes), "--scale", "smoke", "--conditions", "baseline", "mulfact"]
+    monkeypatch.setattr(sys, "argv", [*command, "--experiment", "--set", f"outputs={tmp_path}"])
+    with (
+        experiment_lock(tmp_path / "smoke"),
+        pytest.raises(SystemExit, match=f"{tmp_path}/smoke: another make experiment works there"),
+    ):
+        main()
+    assert not (tmp_path / "smoke" / "recipes").exists()
+    main()
+    assert (tmp_path / "smoke" / "recipes").exists()
