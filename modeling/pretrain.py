@@ -49,6 +49,7 @@ def main() -> None:
 
     saved = run.checkpoints.resume()
     state = RunState(**saved) if saved else RunState()
+    run.curve.begin(state.step)
     metrics = MetricsLog(Path(arguments.checkpoint_dir) / METRICS, state.step, accelerator.is_main_process)
     start_tracker(accelerator, arguments.report_to, Path(arguments.output_dir).parent, state.step, asdict(arguments))
     price = arguments.price_per_hour and arguments.price_per_hour * arguments.num_processes
@@ -70,22 +71,28 @@ def run_label(output_dir: str) -> str:
 
 
 def publish(run: Pretraining, state: RunState, arguments: PretrainArguments, started: float) -> None:
-    """Write the finished model folder: model, tokenizer, curve, summary, provenance.
+    """Write the curve's points, and then the finished model folder: model, tokenizer, metrics, summary, provenance.
 
     Raises UserError when it cannot be written; the checkpoints stand, and what was written of it makes room.
     """
     inputs = [arguments.tokenizer, arguments.tokens]
-    output_dir = Path(arguments.output_dir)
+    output_dir, curve_dir = Path(arguments.output_dir), Path(arguments.curve_dir)
+    # As they were: saving them again must not be trusted to be the identity.
+    tokenizer = [path for name in TOKENIZER_FILES if (path := Path(arguments.tokenizer) / name).is_file()]
     try:
+        shutil.rmtree(curve_dir, ignore_errors=True)
+        if run.curve.steps:
+            with stage_output(curve_dir, arguments, inputs, started=started) as folder:
+                run.curve.publish(folder, tokenizer)
         with stage_output(output_dir, arguments, inputs, started=started) as folder:
             run.model.save_pretrained(folder)
-            for name in TOKENIZER_FILES:  # as they were: saving again must not be trusted to be the identity
-                if (Path(arguments.tokenizer) / name).is_file():
-                    shutil.copy2(Path(arguments.tokenizer) / name, folder / name)
+            for path in tokenizer:
+                shutil.copy2(path, folder / path.name)
             shutil.copy2(Path(arguments.checkpoint_dir) / METRICS, folder / METRICS)
             write_json(folder / "training_summary.json", summary(run, state))
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(output_dir.with_name(output_dir.name + ".partial"), ignore_errors=True)
+        for folder in (output_dir, curve_dir):
+            shutil.rmtree(folder.with_name(folder.name + ".partial"), ignore_errors=True)
         kept = run.checkpoints.paths()
         raise UserError(
             f"the trained model could not be written to {output_dir} ({error}); free bytes on that disk: "

@@ -22,6 +22,7 @@ class PathArguments:
 
     output_dir: str = setting("the finished model folder; it appears when the last step is done")
     checkpoint_dir: str = setting("checkpoints and metrics of the unfinished run; removed when output_dir is published")
+    curve_dir: str = setting("the weights on the way, a folder for each point; it appears just before output_dir")
     tokenizer: str = setting("the arm's tokenizer folder")
     tokens: str = setting("the arm's token shards")
     seed: int = setting("of the initial weights and of the order of the documents")
@@ -81,6 +82,7 @@ class OperationArguments:
     save_steps: int = setting("steps between checkpoints")
     save_minutes: float | None = setting("also save when so many minutes have passed since the last checkpoint")
     keep_checkpoints: int = setting("newest checkpoints that are kept, beside the best one")
+    curve: int = setting("points of the run at which the weights are kept, spaced by the logarithm of tokens; 0: none")
     log_steps: int = setting("steps between log lines")
     report_to: Literal["none", "tensorboard", "trackio"] = setting("where the curve goes beside metrics.jsonl")
     price_per_hour: float | None = setting("dollars for one device; adds the cost so far to the log lines")
@@ -116,5 +118,5 @@ RANGES = {
     "weight_decay": (0, math.inf), "adam_beta1": (0, 1 - SMALLEST), "adam_beta2": (0, 1 - SMALLEST),
     "max_grad_norm": (SMALLEST, math.inf), "eval_steps": (1, math.inf), "eval_bytes": (1, math.inf),
     "save_steps": (1, math.inf), "save_minutes": (SMALLEST, math.inf), "keep_checkpoints": (1, math.inf),
-    "log_steps": (1, math.inf), "price_per_hour": (0, math.inf),
+    "curve": (0, math.inf), "log_steps": (1, math.inf), "price_per_hour": (0, math.inf),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from mulfact.tokenizers.custom import read_settings
 from mulfact.tokenizers.facts import VOCAB_SIZE_MULTIPLE, padded_size
 
 # Keys under which a stage writes. Their paths must lie in `outputs`, which only the command line may move.
-WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "run_dir", "output")
+WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "curve_dir", "run_dir", "output")
 
 # Numbers of things: at least one, where they are not null.
 COUNTS = {

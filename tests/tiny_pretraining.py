@@ -68,6 +68,7 @@ def write_recipe(folder: Path, **settings: Any) -> Path:
     recipe = {
         "output_dir": str(folder / "pretrain_final"),
         "checkpoint_dir": str(folder / "pretrain_checkpoints"),
+        "curve_dir": str(folder / "pretrain_curve"),
         "tokenizer": str(folder / "tokenizer"),
         "tokens": str(folder / "tokens"),
         "seed": 0,
@@ -79,7 +80,7 @@ def write_recipe(folder: Path, **settings: Any) -> Path:
         "learning_rate": 3e-3, "min_learning_rate_ratio": 0.1, "warmup_steps": 2, "schedule": "cosine",
         "decay_ratio": 0.2, "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95, "max_grad_norm": 1.0,
         "eval_steps": 6, "eval_bytes": 800, "save_steps": 4, "save_minutes": None, "keep_checkpoints": 2,
-        "log_steps": 2, "report_to": "none", "price_per_hour": None,
+        "curve": 4, "log_steps": 2, "report_to": "none", "price_per_hour": None,
     }  # fmt: skip
     path = folder / "pretrain.yaml"
     path.write_text(yaml.safe_dump(recipe | settings))

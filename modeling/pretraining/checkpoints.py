@@ -30,7 +30,7 @@ STATE = "state.json"
 STATE_KEYS = {"distributed_type", "num_processes", "identity", "run", "files"}
 # Settings that may change between two parts of a run: they do not enter the curve.
 OPERATIONAL = (
-    "output_dir", "checkpoint_dir", "tokenizer", "tokens", "micro_batch_size", "eval_steps", *HOUSEKEEPING,
+    "output_dir", "checkpoint_dir", "curve_dir", "tokenizer", "tokens", "micro_batch_size", "eval_steps", *HOUSEKEEPING,
 )  # fmt: skip
 
 

@@ -72,9 +72,11 @@ class Loop:
         log = last or step % self.arguments.log_steps == 0
         validate = last or step % self.arguments.eval_steps == 0
         save = not last and step % self.arguments.save_steps == 0
-        stop, due = self.preemption.agreed(step, self.save_is_due(), host_waits=log or validate or save)
+        curve = step in self.run.curve.steps
+        host_waits = log or validate or save or curve
+        stop, due = self.preemption.agreed(step, self.save_is_due(), host_waits)
         save = save or (not last and (stop or due))
-        if log or validate or save:  # where the host waits for the device; with several processes it also does above
+        if host_waits or save:  # where the host waits for the device; with several processes it also does above
             losses, norm = self.run.read_steps(self.unread, step)
             self.state.losses += losses
             self.unread = []
@@ -85,6 +87,8 @@ class Loop:
             self.log(norm)
         if validate:
             self.validate()
+        if curve:
+            self.run.curve.save(self.run.model, self.consumed())
         self.state.seconds = self.begun[0] + time.perf_counter() - self.begun[1]
         self.state.peak_memory_bytes = max(self.state.peak_memory_bytes, self.run.peak_memory())
         if save:

@@ -19,7 +19,7 @@ def is_finished(arguments: PretrainArguments) -> bool:
     if not (path / PROVENANCE).is_file():
         return False
     record = read_provenance(path)
-    free = {"output_dir", "checkpoint_dir", "tokenizer", "tokens", *HOUSEKEEPING}
+    free = {"output_dir", "checkpoint_dir", "curve_dir", "tokenizer", "tokens", *HOUSEKEEPING}
     now, then = ({k: v for k, v in recipe.items() if k not in free} for recipe in (asdict(arguments), record["recipe"]))
     try:
         input_hash(path)

@@ -15,6 +15,7 @@ from mulfact.modeling.gpt2.model import Objective, build_model, gpt2_config
 from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.modeling.pretraining.batches import RawBytes, plan_batches, read_step
 from mulfact.modeling.pretraining.checkpoints import Checkpoints
+from mulfact.modeling.pretraining.curve import FOLDER, Curve, curve_steps
 from mulfact.modeling.pretraining.launch import configure_deepspeed
 from mulfact.modeling.pretraining.optimizer import build_optimizer
 from mulfact.modeling.pretraining.preflight import check_supply, load_tokenizer
@@ -68,6 +69,8 @@ class Pretraining:
         identity = asdict(arguments) | {"inputs": inputs}
         self.checkpoints = Checkpoints(arguments.checkpoint_dir, identity, arguments.keep_checkpoints, accelerator)
         self.checkpoints.attach(self.model)
+        steps = curve_steps(arguments.curve, self.max_steps)
+        self.curve = Curve(self.checkpoints.folder / FOLDER, steps, accelerator)
 
     def learning_rate(self, step: int) -> float:
         return learning_rate(step, self.max_steps, self.arguments)

@@ -45,8 +45,10 @@ def run_main(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretrain.main()
 
 
-def weights(folder: Path) -> bytes:
-    return (folder / WEIGHTS).read_bytes()
+def weights(folder: Path) -> dict[str, bytes]:
+    """Return what the run has left: the final weights, and those of each point of its curve."""
+    points = folder.glob("pretrain_curve/step-*/model.safetensors")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in (folder / WEIGHTS, *points)}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,25 @@ def test_the_output_is_an_ordinary_model_with_its_record(finished: Path) -> None
     assert provenance["recipe"]["max_steps"] == 12
     assert set(provenance["inputs"]) == {str(finished / "tokenizer"), str(finished / "tokens")}
     assert not (finished / "pretrain_checkpoints").exists()  # published, so no longer needed
+
+
+def test_the_points_of_the_curve_are_ordinary_models_too(finished: Path) -> None:
+    points = sorted((finished / "pretrain_curve").glob("step-*"))
+    assert [point.name for point in points] == ["step-000001", "step-000002", "step-000005", "step-000012"]
+    tokenizer = AutoTokenizer.from_pretrained(points[0])
+    model = AutoModelForCausalLM.from_pretrained(points[0])
+    assert model(**tokenizer("ABC", return_tensors="pt")).logits.shape[-1] == model.config.vocab_size
+    assert [json.loads((point / "point.json").read_text())["tokens"] for point in points] == [256, 512, 1280, 3072]
+    assert len(set(weights(finished).values())) == 4  # the end of the curve is the finished model
+    assert (points[0] / "facts.json").read_bytes() == (finished / "tokenizer" / "facts.json").read_bytes()
+    read_provenance(finished / "pretrain_curve")
+
+
+def test_no_points_no_curve(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pretrain_curve" / "step-000001").mkdir(parents=True)  # of an earlier run
+    run_main(write_recipe(tmp_path, curve=0), monkeypatch)
+    assert not (tmp_path / "pretrain_curve").exists()
+    assert weights(tmp_path)[WEIGHTS] == weights(finished)[WEIGHTS]
 
 
 def test_the_curve_falls_and_counts_tokens_and_bytes(finished: Path) -> None:
