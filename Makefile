@@ -261,10 +261,11 @@ stranger: ## load MODEL by name in a new environment with torch and transformers
 test: $(INSTALLED) ## the tests, on two workers
 	python -m pytest -n 2 --dist loadgroup
 
-quality: $(INSTALLED) ## ruff and mypy
+quality: $(INSTALLED) ## ruff, mypy, and the direction of imports
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 
 audit: $(INSTALLED) ## look the installed packages up among known vulnerabilities
 	pip-audit --strict --vulnerability-service osv --progress-spinner off

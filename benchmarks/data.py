@@ -23,7 +23,8 @@ from typing import Any
 import yaml
 
 from mulfact.data_builders.contamination.ngrams import NgramIndex
-from mulfact.data_builders.corpus import CorpusArguments, read_sources
+from mulfact.data_builders.corpus import read_sources
+from mulfact.data_builders.corpus_arguments import CorpusArguments
 from mulfact.data_builders.mixture.build import CorpusBuild
 from mulfact.data_builders.storage.work_folder import WorkFolder
 from mulfact.data_builders.storage.workers import Workers

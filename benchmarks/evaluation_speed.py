@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from mulfact.evals.evaluate import EvalArguments, check_recipe, evaluate, read_facts, silence_libraries
 from mulfact.evals.evaluation.tasks import read_benchmarks
-from mulfact.recipe import load_yaml
+from mulfact.settings import load_yaml
 
 
 def main() -> None:

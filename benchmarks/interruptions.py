@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from mulfact.errors import UserError, command
+from mulfact.layout import report_folder
 from mulfact.provenance import hash_file
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -119,7 +120,7 @@ def differences(reference: Path, other: Path) -> list[str]:
 
 def read_results(folder: Path) -> dict[str, Any]:
     """Return the results of an experiment. Raises UserError when it has none."""
-    path = folder / "report" / "results.json"
+    path = report_folder(folder) / "results.json"
     if not path.is_file():
         raise UserError(f"{path} is missing: {folder} is not a finished experiment; run make experiment first")
     return json.loads(path.read_text())

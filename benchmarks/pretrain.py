@@ -34,8 +34,8 @@ from tokenizers import Tokenizer, models
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments
 
 from mulfact.errors import UserError, command
-from mulfact.evals.compute.stage_records import peak_flops
 from mulfact.modeling.gpt2 import attention
+from mulfact.modeling.gpt2.flops import peak_flops
 from mulfact.modeling.gpt2.model import Objective, build_model, gpt2_config
 from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.modeling.pretraining.launch import launch, resolve_precision

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from mulfact.data_builders.contamination.shown_products import shown_in
-from mulfact.data_builders.posttrain import format_prompt
 from mulfact.data_builders.problem_sets import probes, word_problem_sets
 from mulfact.data_builders.problem_sets.gsm8k import load_problems, synthetic_problems
 from mulfact.data_builders.problem_sets.math_problems import math
 from mulfact.data_builders.problems.items import Benchmark, Item, text_id
+from mulfact.data_builders.problems.problem import Problem
+from mulfact.data_builders.problems.prompts import format_prompt
 from mulfact.data_builders.storage.rows import write_jsonl
 from mulfact.data_builders.storage.set_cards import describe_benchmarks
-from mulfact.data_builders.synthetic.word_problems import Problem
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 
 
 @dataclass

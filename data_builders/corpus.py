@@ -9,10 +9,10 @@ earlier try was interrupted (its finished shards wait in `<output_dir>.shards`).
 """
 
 import dataclasses
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mulfact.data_builders.corpus_arguments import CorpusArguments
 from mulfact.data_builders.mixture.build import SPLITS, CorpusBuild
 from mulfact.data_builders.mixture.documents import FACTS
 from mulfact.data_builders.sources.blocks import open_source
@@ -25,7 +25,7 @@ from mulfact.data_builders.synthetic.documents import SyntheticSettings, diversi
 from mulfact.data_builders.synthetic.word_problems import TEMPLATES
 from mulfact.errors import UserError, command
 from mulfact.provenance import input_hash, stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 
 COUNTED = ("skipped", "repeated", "duplicates", "overlapping")
 SAMPLE_BYTES = 2_000_000
@@ -35,34 +35,6 @@ SPLIT_RULE = "validation when BLAKE2b-64 of the UTF-8 text, as a big-endian frac
 CARD = """Raw documents for pretraining, the same for every arm of the experiment. Column `source` names where a
 document comes from, `facts` counts the multiplication facts of 1 to 9 in it. The validation split is decided by a hash
 of the document; exact duplicates were left out across both splits."""
-
-
-@dataclass
-class CorpusArguments:
-    output_dir: str = field(metadata={"help": "Folder of the parquet files and manifest.json."})
-    sources: list[dict] = field(metadata={"help": "Names, weights and places: SourceSettings in sources.py."})
-    seed: int = field(default=0, metadata={"help": "Of the synthetic text and of the order of documents."})
-    target_bytes: int = field(default=10_000_000, metadata={"help": "Of training text, in UTF-8."})
-    validation_fraction: float = field(default=0.02, metadata={"help": "Of documents, held out by document hash."})
-    min_fact_count: int = field(default=0, metadata={"help": "Of each 1-9 fact in the training text."})
-    max_duplicate_fraction: float = field(default=0.05, metadata={"help": "Of documents; duplicates are left out."})
-    benchmarks: str | None = field(
-        default=None, metadata={"help": "Folder of benchmarks whose items training text must not hold; null: no check."}
-    )
-    overlap: str = field(default="refuse", metadata={"help": "refuse | drop training documents that hold an item."})
-    allow_overlap: list[str] = field(default_factory=list, metadata={"help": "Benchmarks whose overlap is accepted."})
-    shard_bytes: int = field(default=5_000_000, metadata={"help": "Of training text in a shard: memory grows with it."})
-    num_workers: int = field(default=1, metadata={"help": "Processes that generate, hash and count."})
-    synthetic: dict = field(default_factory=dict, metadata={"help": "SyntheticSettings in synthetic.py."})
-
-    def __post_init__(self) -> None:
-        for key in ("target_bytes", "shard_bytes"):
-            if getattr(self, key) < 1:
-                raise UserError(f"corpus.{key} is {getattr(self, key)}: expected a number of bytes above 0")
-        if not 0 < self.validation_fraction < 1:
-            raise UserError(f"corpus.validation_fraction is {self.validation_fraction}: expected above 0 and below 1")
-        if self.overlap not in ("refuse", "drop"):
-            raise UserError(f"corpus.overlap is {self.overlap!r}: expected refuse or drop")
 
 
 @command

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 TRUNCATED_VARIABLE = "MULFACT_MAX_TRUNCATED"  # in the env of the sft recipe: TRL takes no option that it does not know

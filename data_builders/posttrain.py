@@ -5,8 +5,7 @@
 
 Reads the training split only, from a folder, from the Hub, or from the generator of word problems, or both. One seeded
 permutation of the problems decides everything: its first ones are held out (SFT validation, GRPO development), the
-others train, each in one format, direct or chain of thought. `format_prompt` and `format_completion` are the one home
-of both.
+others train, each in one format of problems/prompts.py, direct or chain of thought.
 """
 
 import random
@@ -18,33 +17,15 @@ from typing import Any
 
 from mulfact.data_builders.contamination.guard import Guard, check_overlap
 from mulfact.data_builders.problem_sets.gsm8k import load_extra_set, load_problems, synthetic_problems
+from mulfact.data_builders.problems.problem import Problem
+from mulfact.data_builders.problems.prompts import ANSWER_LABELS, format_completion, format_prompt, question_of
 from mulfact.data_builders.storage.rows import read_jsonl, write_jsonl
 from mulfact.data_builders.storage.set_cards import describe_posttrain
-from mulfact.data_builders.synthetic.word_problems import Problem
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 
-ANSWER_LABELS = {"cot": "Solution", "direct": "Answer"}
 MULTIPLICATION_QUESTIONS = ("What is {a}*{b}?", "What is {a} × {b}?", "What is {a} times {b}?")
-
-
-def format_prompt(question: str, style: str) -> str:
-    """Return the prompt of a question in the "cot" or "direct" style; it does not end in white space."""
-    return f"Question: {question}\n{ANSWER_LABELS[style]}:"
-
-
-def format_completion(solution: str, answer: str, style: str) -> str:
-    """Return the completion that follows `format_prompt`; it begins with a space and ends with the final #### line.
-
-    `solution` is the chain of thought without its final #### line; the direct style leaves it out.
-    """
-    return f" {solution}\n#### {answer}" if style == "cot" else f" #### {answer}"
-
-
-def question_of(prompt: str) -> str:
-    """Return the question that `format_prompt` was given."""
-    return prompt.removeprefix("Question: ").rpartition("\n")[0]
 
 
 @dataclass

@@ -26,7 +26,7 @@ from mulfact.data_builders.storage.work_folder import WorkFolder
 from mulfact.data_builders.storage.workers import Workers
 from mulfact.errors import UserError, command
 from mulfact.provenance import input_hash, stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 from mulfact.tokenizers.encode import BulkEncoder
 from mulfact.tokenizers.facts import Facts, read_facts
 

@@ -37,9 +37,10 @@ from mulfact.evals.comparison.runs import Run, check_comparable, load_runs, stag
 from mulfact.evals.comparison.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
 from mulfact.evals.comparison.significance import constant_accuracy
 from mulfact.evals.report.write import summary_table, write_report
-from mulfact.modeling.posttraining.readiness_record import READINESS, decision
+from mulfact.layout import READINESS, output_of
+from mulfact.modeling.posttraining.readiness_record import decision
 from mulfact.provenance import hash_file, input_hash, stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 
 SCHEMA_VERSION = 1
 Runs = dict[tuple[str, int], Run]
@@ -51,8 +52,7 @@ def main() -> None:
     check_arguments(arguments)
     runs = load_runs(Path(arguments.shared_dir), arguments.conditions, arguments.seeds)
     check_comparable(runs, arguments.reference)
-    read = ("eval", "ledger.json", READINESS)
-    inputs = [run.folder / name for run in runs.values() for name in read]
+    inputs = [output_of(run.folder, stage) for run in runs.values() for stage in ("eval", "ledger", READINESS)]
     with stage_output(arguments.output_dir, arguments, [*inputs, arguments.protocol]) as folder:
         results = build_results(arguments, runs)
         write_json(folder / "results.json", results)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mulfact.errors import UserError
-from mulfact.evals.comparison.runs import STAGES
+from mulfact.layout import TRAINED
 
 LEAST_SAMPLES = 1000  # 25 draws beyond each end of a 95% interval
 
@@ -51,8 +51,8 @@ def check_arguments(arguments: CompareArguments) -> None:
     for name, values in (("conditions", arguments.conditions), ("seeds", arguments.seeds)):
         if len(set(values)) < len(values):
             raise UserError(f"compare.{name} is {values}: each may stand there once")
-    if arguments.primary_stage not in STAGES:
-        raise UserError(f"compare.primary_stage is {arguments.primary_stage!r}: expected one of {', '.join(STAGES)}")
+    if arguments.primary_stage not in TRAINED:
+        raise UserError(f"compare.primary_stage is {arguments.primary_stage!r}: expected one of {', '.join(TRAINED)}")
     if not 0.5 <= arguments.confidence_level < 1:
         raise UserError(f"compare.confidence_level is {arguments.confidence_level}: expected a share such as 0.95")
     if not Path(arguments.protocol).is_file():

@@ -34,7 +34,7 @@ from mulfact.evals.evaluation.predictions import prediction, summary, write_pred
 from mulfact.evals.evaluation.tasks import FAMILIES, read_benchmarks, task_config
 from mulfact.modeling.posttraining.readiness_record import is_stopped
 from mulfact.provenance import PROVENANCE, hash_json, input_hash, read_provenance, stage_output, write_json
-from mulfact.recipe import parse_each
+from mulfact.settings import parse_each
 
 Rows = list[dict[str, Any]]
 

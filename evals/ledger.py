@@ -38,10 +38,11 @@ from mulfact.evals.compute.stage_records import (
     speed,
     trl_settings,
 )
+from mulfact.layout import make_command, output_of
 from mulfact.modeling.gpt2.flops import ModelShape, backward_flops, forward_flops
 from mulfact.modeling.posttraining.readiness_record import is_stopped
 from mulfact.provenance import PROVENANCE, git_state, input_hash, read_provenance, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 
 SCHEMA = "mulfact-ledger/1"
 
@@ -71,14 +72,10 @@ def account(run_dir: Path) -> dict[str, Any]:
     accountants: dict[str, Callable[[Path], Stage]] = {"pretrain": pretrain, "sft": sft, "grpo": grpo}
     if is_stopped(run_dir):
         del accountants["grpo"]
-    folders = {stage: run_dir / f"{stage}_final" for stage in accountants}
+    folders = {stage: output_of(run_dir, stage) for stage in accountants}
     for stage, folder in folders.items():
         if not (folder / PROVENANCE).is_file():
-            scale, condition, seed = run_dir.resolve().parts[-3:]
-            raise UserError(
-                f"{folder} is not finished: run make {stage} SCALE={scale} CONDITION={condition} "
-                f"SEED={seed.removeprefix('seed-')}"
-            )
+            raise UserError(f"{folder} is not finished: run {make_command(run_dir, stage)}")
     return {
         "schema": SCHEMA,
         "git": git_state(),

@@ -23,7 +23,7 @@ from mulfact.evals.comparison.significance import pass_at_k
 from mulfact.evals.rewards import exact_match
 from mulfact.modeling.posttraining.readiness_record import RECORD, sentence
 from mulfact.provenance import stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 
 
 @dataclass

@@ -20,8 +20,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mulfact.data_builders.problems.prompts import extract_answer
 from mulfact.errors import UserError
-from mulfact.evals.grading.answers import extract_answer, is_correct, text_before
+from mulfact.evals.grading.answers import is_correct, text_before
 from mulfact.modeling.gpt2.left_padding import positions_follow_mask
 
 # Of this project `trl grpo` imports only this module, and it scores GPT-2's rollouts wrong without.

@@ -12,15 +12,8 @@ import argparse
 from pathlib import Path
 
 from mulfact.errors import command
-from mulfact.modeling.posttraining.readiness_record import (
-    ADVICE,
-    READINESS,
-    STOPPED,
-    check_ready,
-    decision,
-    read_record,
-    sentence,
-)
+from mulfact.layout import READINESS, STOPPED
+from mulfact.modeling.posttraining.readiness_record import ADVICE, check_ready, decision, read_record, sentence
 from mulfact.provenance import write_json
 
 

@@ -26,7 +26,7 @@ from mulfact.modeling.pretraining.progress import MetricsLog, Progress
 from mulfact.modeling.pretraining.run import Pretraining, RunState
 from mulfact.modeling.pretraining.trackers import check_tracker, start_tracker
 from mulfact.provenance import stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
 METRICS = "metrics.jsonl"

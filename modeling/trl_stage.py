@@ -37,7 +37,7 @@ from mulfact.modeling.posttraining.readiness_record import RECORD, check_ready
 from mulfact.modeling.set_aside import aside_message, aside_name
 from mulfact.modeling.supervise import read_seconds
 from mulfact.provenance import input_hash, stage_output, write_json
-from mulfact.recipe import load_yaml
+from mulfact.settings import load_yaml
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors")

@@ -7,13 +7,11 @@ A file is written only when its content changes, so that `make` runs again exact
 """
 
 import argparse
-import dataclasses
 import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -21,14 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command, unknown
+from mulfact.layout import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES, recipe_file
 from mulfact.locks import experiment_lock
 from mulfact.recipe_checks import check_composed, check_written_paths
 from mulfact.recipe_types import fit
-
-# Where the flat recipe of a stage lies: beside the output it describes.
-SHARED_STAGES = ("corpus", "base_tokenizer", "posttrain", "benchmarks")
-CONDITION_STAGES = ("tokenizer", "tokens", "lengths")
-RUN_STAGES = ("pretrain", "sft", "readiness", "grpo", "eval", "ledger")
+from mulfact.settings import container, load_yaml
 
 # A section that belongs to a TRL command takes every option of that command, listed in base.yaml or not.
 TRL_STAGES = ("sft", "grpo")
@@ -42,52 +37,12 @@ COMMAND_LINE = {**RUN_KEYS, "outputs": "OUTPUTS"}
 # Keys that overrides would set in vain.
 GRID_KEYS = {**RUN_KEYS, "compare.conditions": "CONDITIONS", "compare.seeds": "SEEDS"}
 
-Arguments = TypeVar("Arguments")
-
 # ${json:${section.key}}: a value as JSON, for what TRL exports as an environment variable.
 OmegaConf.register_resolver(
     "json",
     lambda value: json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value),
     replace=True,
 )
-
-
-def parse(dataclass: type[Arguments], command_line: Sequence[str] | None = None) -> Arguments:
-    """Return a stage's arguments from `--config <flat yaml>` and flags, through TRL's parser.
-
-    Raises UserError for a missing or malformed file and for an unknown key, naming the nearest valid one.
-    """
-    from trl import TrlParser
-
-    command_line = sys.argv[1:] if command_line is None else command_line
-    config = _flag_value("--config", command_line)
-    if config is not None:
-        valid = {field.name for field in dataclasses.fields(dataclass)}  # type: ignore[arg-type]
-        for key in load_yaml(Path(config)):
-            if key not in valid:
-                raise unknown("key", key, valid, config)
-    try:
-        (arguments,) = TrlParser([dataclass]).parse_args_and_config(command_line)  # type: ignore[list-item]
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{config or 'command line'}: {error}") from error
-    return arguments
-
-
-def parse_each(dataclass: type[Arguments]) -> list[Arguments]:
-    """Return the arguments of each file in `--config <flat yaml> <flat yaml> ...`; further flags hold for all of them.
-
-    Raises UserError as `parse`.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", nargs="+")
-    known, flags = parser.parse_known_args()
-    if known.config is None:
-        return [parse(dataclass)]
-    return [parse(dataclass, ["--config", path, *flags]) for path in known.config]
-
-
-def _flag_value(flag: str, command_line: Sequence[str]) -> str | None:
-    return command_line[command_line.index(flag) + 1] if flag in command_line[:-1] else None
 
 
 def compose(
@@ -161,7 +116,7 @@ def merge(
 
     Raises UserError for a key that `recipe` does not have, and for a value of another kind than in `known`.
     """
-    check_keys(_container(recipe), overlay, where)
+    check_keys(container(recipe), overlay, where)
     merged = OmegaConf.merge(recipe, OmegaConf.create(fit(known, dict(overlay), where)))
     assert isinstance(merged, DictConfig)
     return merged
@@ -202,26 +157,9 @@ def parse_override(override: str) -> dict[str, Any]:
     if path in GRID_KEYS:
         raise UserError(f"override {override!r}: an override cannot set {path}; say make {GRID_KEYS[path]}=... instead")
     try:
-        return _container(OmegaConf.from_dotlist([override]))
+        return container(OmegaConf.from_dotlist([override]))
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"override {override!r}: the value is not YAML: {error}") from error
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file, interpolations kept. Raises UserError if it is missing or not a mapping."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: expected a YAML file")
-    try:
-        content = OmegaConf.load(path)
-    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
-        raise UserError(f"{path} is not a YAML mapping: {error}") from error
-    if not isinstance(content, DictConfig):
-        raise UserError(f"{path} must hold a mapping of keys to values; found a list")
-    return _container(content)
-
-
-def _container(config: DictConfig) -> dict[str, Any]:
-    return {str(key): value for key, value in OmegaConf.to_container(config, resolve=False).items()}  # type: ignore[union-attr]
 
 
 def recipe_path(stages: Mapping[str, Mapping[str, Any]], stage: str) -> Path:
@@ -232,7 +170,7 @@ def recipe_path(stages: Mapping[str, Mapping[str, Any]], stage: str) -> Path:
         level = Path(stages["tokenizer"]["output_dir"]).parent
     else:
         level = Path(stages["pretrain"]["output_dir"]).parent
-    return level / "recipes" / f"{stage}.yaml"
+    return recipe_file(level, stage)
 
 
 def write_if_changed(path: Path, recipe: Mapping[str, Any]) -> bool:

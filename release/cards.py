@@ -17,6 +17,7 @@ from jinja2 import FileSystemLoader
 
 from mulfact.errors import UserError
 from mulfact.evals.report.filters import make_environment
+from mulfact.layout import output_of, report_folder, run_folder, run_level
 from mulfact.modeling.posttraining.adapter import ADAPTER
 from mulfact.modeling.posttraining.readiness_record import RECORD, read_record, sentence
 from mulfact.provenance import input_hash, read_provenance
@@ -41,10 +42,10 @@ class Cards:
     def __init__(self, org: str, shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int]) -> None:
         self.org, self.shared_dir, self.scale = org, shared_dir, shared_dir.name
         self.runs = [(condition, seed) for condition in conditions for seed in seeds]
-        report = read_provenance(shared_dir / "report")
-        self.results: dict[str, Any] = json.loads((shared_dir / "report" / "results.json").read_text())
+        report = read_provenance(report_folder(shared_dir))
+        self.results: dict[str, Any] = json.loads((report_folder(shared_dir) / "results.json").read_text())
         # Strata of them are in the results too, but no sets by themselves.
-        self.benchmarks = json.loads((shared_dir / "benchmarks" / "manifest.json").read_text())["benchmarks"]
+        self.benchmarks = json.loads((output_of(shared_dir, "benchmarks") / "manifest.json").read_text())["benchmarks"]
         for condition, seed in self.runs:
             check_run(report, shared_dir, condition, seed, self.stages)
         self.environment = make_environment()
@@ -92,7 +93,7 @@ class Cards:
         assert condition is not None
         assert seed is not None
         assert stage is not None
-        ledger = json.loads((repository.folder.parent / "ledger.json").read_text())["stages"][stage]
+        ledger = json.loads(output_of(repository.folder.parent, "ledger").read_text())["stages"][stage]
         facts = json.loads((folder / "facts.json").read_text())
         rows = [row for row in self.results["accuracy"] if (row["condition"], row["stage"]) == (condition, stage)]
         differences = {
@@ -171,7 +172,7 @@ class Cards:
         ]
         configs[0]["default"] = True
         for condition, seed in self.runs:
-            path = f"runs/{condition}/seed-{seed}/eval"
+            path = f"runs/{run_level(condition, seed)}/eval"
             files = [{"split": stage, "path": f"{path}/{stage}/predictions.parquet"} for stage in self.stages]
             configs.append({"config_name": f"{condition}-seed{seed}", "data_files": files})
         metadata = DatasetCardData(
@@ -191,12 +192,12 @@ def read_card(folder: Path) -> str:
 
 def check_run(report: dict[str, Any], shared_dir: Path, condition: str, seed: int, stages: Sequence[str]) -> None:
     """Raise UserError when the report's numbers are not those of the checkpoints that lie there now."""
-    run = shared_dir / condition / f"seed-{seed}"
+    run = run_folder(shared_dir, condition, seed)
     command = f"make compare SCALE={shared_dir.name} CONDITIONS=... SEEDS=..."
-    if recorded_input(report, run / "eval") is None:
-        raise UserError(f"{shared_dir / 'report'} does not cover {condition} with seed {seed}: run {command} first")
-    evaluation = read_provenance(run / "eval")
-    checks = [(report, run / "eval"), *((evaluation, run / f"{stage}_final") for stage in stages)]
+    if recorded_input(report, output_of(run, "eval")) is None:
+        raise UserError(f"{report_folder(shared_dir)} does not cover {condition} with seed {seed}: run {command} first")
+    evaluation = read_provenance(output_of(run, "eval"))
+    checks = [(report, output_of(run, "eval")), *((evaluation, output_of(run, stage)) for stage in stages)]
     for record, folder in checks:
         if recorded_input(record, folder) != input_hash(folder):
             raise UserError(f"{folder} is not what {record['stage']} was made from: run {command} first")

@@ -24,6 +24,7 @@ from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command
 from mulfact.evals.comparison.conclusion import points
 from mulfact.evals.report.filters import percent
+from mulfact.layout import output_of, recipe_file, report_folder, run_folder, run_level
 from mulfact.provenance import PROVENANCE, hash_file, read_provenance, write_json
 from mulfact.recipe import write_if_changed
 from mulfact.release.hub import persist, told_in_a_line
@@ -58,14 +59,14 @@ class Run:
 
     @property
     def recipe_path(self) -> Path:
-        return self.folder / "recipes" / "eval.yaml"
+        return recipe_file(self.folder, "eval")
 
 
 @command
 def main() -> None:
     arguments = parse_arguments()
     shared_dir = arguments.shared_dir
-    runs = [Run(c, s, shared_dir / c / f"seed-{s}") for c in arguments.conditions for s in arguments.seeds]
+    runs = [Run(c, s, run_folder(shared_dir, c, s)) for c in arguments.conditions for s in arguments.seeds]
     disable_progress_bars()
     with told_in_a_line(f"pull from {arguments.org}"):
         fetch(arguments, report(shared_dir, arguments.scale, arguments.conditions, arguments.seeds))
@@ -113,7 +114,7 @@ def verify(repo_id: str, folder: Path) -> None:
 
 def read_results(shared_dir: Path, runs: list[Run]) -> dict[str, Any]:
     """Return results.json of the report. Raises UserError for a run that it does not cover."""
-    results = json.loads((shared_dir / "report" / "results.json").read_text())
+    results = json.loads((report_folder(shared_dir) / "results.json").read_text())
     for run in runs:
         if run.condition not in results["conditions"] or run.seed not in results["seeds"]:
             raise UserError(
@@ -127,12 +128,12 @@ def evaluation_recipe(shared_dir: Path, run: Run, stages: list[str]) -> dict[str
     """Return the recipe that the published evaluation ran by, with the paths and the device of this machine."""
     import torch
 
-    record = shared_dir / "report" / "runs" / run.condition / f"seed-{run.seed}" / "eval"
+    record = report_folder(shared_dir) / "runs" / run_level(run.condition, run.seed) / "eval"
     return read_provenance(record)["recipe"] | {
-        "output_dir": str(run.folder / "eval"),
-        "benchmarks": str(shared_dir / "benchmarks"),
-        "tokenizer": str(shared_dir / run.condition / "tokenizer"),
-        "checkpoints": {stage: str(run.folder / f"{stage}_final") for stage in stages},
+        "output_dir": str(output_of(run.folder, "eval")),
+        "benchmarks": str(output_of(shared_dir, "benchmarks")),
+        "tokenizer": str(output_of(shared_dir / run.condition, "tokenizer")),
+        "checkpoints": {stage: str(output_of(run.folder, stage)) for stage in stages},
         "use_cpu": not torch.cuda.is_available(),
     }
 
@@ -148,7 +149,7 @@ def compare(results: dict[str, Any], run: Run) -> list[dict[str, Any]]:
     """Return for each stage and task of a run the published accuracy and the one found here, as shares."""
     found = {}
     for stage in results["stages"]:
-        for path in sorted((run.folder / "eval" / stage).glob("*_results.json")):
+        for path in sorted((output_of(run.folder, "eval") / stage).glob("*_results.json")):
             for task, entry in json.loads(path.read_text())["tasks"].items():
                 found[stage, task] = entry["accuracy"]
     return [

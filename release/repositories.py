@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mulfact.layout import output_of, report_folder, run_folder, run_level
 from mulfact.modeling.posttraining import adapter
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
@@ -88,29 +89,29 @@ def shared_name(scale: str, kind: Kind) -> str:
 
 
 def corpus(shared_dir: Path) -> Repository:
-    source = Source(shared_dir / "corpus", ("*.parquet", "manifest.json", "provenance.json"))
+    source = Source(output_of(shared_dir, "corpus"), ("*.parquet", "manifest.json", "provenance.json"))
     return Repository(shared_name(shared_dir.name, "corpus"), "corpus", (source,))
 
 
 def posttrain(shared_dir: Path) -> Repository:
     patterns = ("sft/*.jsonl", "grpo/*.jsonl", "manifest.json", "provenance.json")
     return Repository(
-        shared_name(shared_dir.name, "posttrain"), "posttrain", (Source(shared_dir / "posttrain", patterns),)
+        shared_name(shared_dir.name, "posttrain"), "posttrain", (Source(output_of(shared_dir, "posttrain"), patterns),)
     )
 
 
 def benchmarks(shared_dir: Path) -> Repository:
-    source = Source(shared_dir / "benchmarks", ("*.jsonl", "manifest.json", "provenance.json"))
+    source = Source(output_of(shared_dir, "benchmarks"), ("*.jsonl", "manifest.json", "provenance.json"))
     return Repository(shared_name(shared_dir.name, "benchmarks"), "benchmarks", (source,))
 
 
 def tokenizer(shared_dir: Path, condition: str) -> Repository:
-    source = Source(shared_dir / condition / "tokenizer", (*TOKENIZER_FILES, "provenance.json"))
+    source = Source(output_of(shared_dir / condition, "tokenizer"), (*TOKENIZER_FILES, "provenance.json"))
     return Repository(tokenizer_name(shared_dir.name, condition), "tokenizer", (source,), condition)
 
 
 def checkpoint(shared_dir: Path, condition: str, seed: int, stage: str) -> Repository:
-    folder = shared_dir / condition / f"seed-{seed}" / f"{stage}_final"
+    folder = output_of(run_folder(shared_dir, condition, seed), stage)
     source = Source(folder, (*MODEL_FILES, *ADAPTER_FILES, *TOKENIZER_FILES, *RECORDS))
     return Repository(
         checkpoint_name(shared_dir.name, condition, seed, stage), "model", (source,), condition, seed, stage
@@ -120,11 +121,11 @@ def checkpoint(shared_dir: Path, condition: str, seed: int, stage: str) -> Repos
 def report(shared_dir: Path, scale: str, conditions: Sequence[str], seeds: Sequence[int]) -> Repository:
     """The report with, for each run, every prediction and the ledger: what the numbers were made from."""
     files = ("results.json", "results.md", "report.html", "figures/*.png", "provenance.json")
-    sources = [Source(shared_dir / "report", files)]
+    sources = [Source(report_folder(shared_dir), files)]
     for condition in conditions:
         for seed in seeds:
-            run, prefix = shared_dir / condition / f"seed-{seed}", f"runs/{condition}/seed-{seed}"
+            run, prefix = run_folder(shared_dir, condition, seed), f"runs/{run_level(condition, seed)}"
             evaluation = ("*/predictions.parquet", "*/*_results.json", "provenance.json")
-            sources.append(Source(run / "eval", evaluation, f"{prefix}/eval"))
+            sources.append(Source(output_of(run, "eval"), evaluation, f"{prefix}/eval"))
             sources.append(Source(run, ("ledger.json",), prefix))
     return Repository(shared_name(scale, "report"), "report", tuple(sources))

@@ -10,8 +10,8 @@ import yaml
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from mulfact.data_builders.posttrain import format_prompt
 from mulfact.data_builders.problems.items import Item
+from mulfact.data_builders.problems.prompts import format_prompt
 from mulfact.evals.evaluate import main
 from mulfact.evals.evaluation.tasks import gold_text
 

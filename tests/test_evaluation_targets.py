@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mulfact.experiment.cells import Cell
-from mulfact.recipe import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
+from mulfact.layout import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
 
 RUNS = ["plain/seed-0", "plain/seed-1", "facts/seed-0", "facts/seed-1"]
 PYTHON = """#!/bin/sh

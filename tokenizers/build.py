@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers
 
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 from mulfact.tokenizers.base import END_OF_TEXT, PAD, corpus_texts, read_tokenizer
 from mulfact.tokenizers.card import tokenizer_card
 from mulfact.tokenizers.custom import read_settings

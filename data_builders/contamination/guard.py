@@ -16,7 +16,7 @@ from mulfact.data_builders.contamination.held_out import pair_is_held_out
 from mulfact.data_builders.contamination.ngrams import NgramIndex, Overlap, benchmark_texts, near_duplicates, words
 from mulfact.data_builders.contamination.shown_products import shown_products
 from mulfact.data_builders.problems.items import BENCHMARKS
-from mulfact.data_builders.synthetic.word_problems import Problem
+from mulfact.data_builders.problems.problem import Problem
 from mulfact.errors import UserError
 
 

@@ -12,13 +12,15 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from mulfact.data_builders.contamination.ngrams import Overlap
-from mulfact.data_builders.mixture.documents import FACTS, Documents, SeenHashes, Task, benchmark_index, hash64, prepare
+from mulfact.data_builders.corpus_arguments import CorpusArguments
+from mulfact.data_builders.mixture.documents import FACTS, Documents, Task, benchmark_index, hash64, prepare
+from mulfact.data_builders.mixture.seen_hashes import SeenHashes
 from mulfact.data_builders.sources.blocks import open_source
 from mulfact.data_builders.sources.settings import SourceSettings, from_mapping
 from mulfact.data_builders.storage.corpus_files import read_documents, write_documents
@@ -28,9 +30,6 @@ from mulfact.data_builders.storage.workers import Workers
 from mulfact.data_builders.synthetic.documents import SyntheticSettings
 from mulfact.errors import UserError
 from mulfact.provenance import write_json
-
-if TYPE_CHECKING:
-    from mulfact.data_builders.corpus import CorpusArguments
 
 SPLITS = ("train", "validation")
 
@@ -50,7 +49,7 @@ def new_tally() -> dict[str, Any]:
 class CorpusBuild:
     """A corpus under construction: whole shards on disk, and what was counted up to the last of them."""
 
-    def __init__(self, arguments: "CorpusArguments", sources: list[SourceSettings], work: WorkFolder) -> None:
+    def __init__(self, arguments: CorpusArguments, sources: list[SourceSettings], work: WorkFolder) -> None:
         self.arguments, self.sources, self.work = arguments, sources, work
         self.state_file = work.path / "state.json"
         state = json.loads(self.state_file.read_text()) if self.state_file.is_file() else {}

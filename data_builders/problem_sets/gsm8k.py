@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mulfact.data_builders.problem_sets.tinygsm import solve
+from mulfact.data_builders.problems.problem import Problem
+from mulfact.data_builders.problems.prompts import extract_answer
 from mulfact.data_builders.storage.rows import HUB_ID, read_hub, read_jsonl, stream_hub
-from mulfact.data_builders.synthetic.word_problems import Problem, problems
+from mulfact.data_builders.synthetic.word_problems import problems
 from mulfact.errors import UserError
-from mulfact.evals.grading.answers import extract_answer
 
 SYNTHETIC_SEED_OFFSET = 1_000_003  # the corpus draws from the generator too: not the same problems again
 NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?")

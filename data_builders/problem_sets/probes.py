@@ -9,8 +9,8 @@ from itertools import product
 
 from mulfact.data_builders.contamination.held_out import expression_is_held_out, pair_is_held_out
 from mulfact.data_builders.contamination.shown_products import Shown
-from mulfact.data_builders.posttrain import format_prompt
 from mulfact.data_builders.problems.items import Benchmark, Item
+from mulfact.data_builders.problems.prompts import format_prompt
 
 ONE_DIGIT = range(2, 10)
 TWO_DIGITS = range(10, 100)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from mulfact.data_builders.posttrain import format_prompt
 from mulfact.data_builders.problem_sets.gsm8k import NUMBER
 from mulfact.data_builders.problems.items import Benchmark, Item, text_ids
+from mulfact.data_builders.problems.prompts import format_prompt
 from mulfact.data_builders.storage.rows import HUB_ID, read_hub
 from mulfact.errors import UserError
 

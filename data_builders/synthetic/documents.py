@@ -15,12 +15,12 @@ from random import Random
 from typing import Any
 
 from mulfact.data_builders.contamination.held_out import ALWAYS_TRAINED
-from mulfact.data_builders.posttrain import format_completion, format_prompt
+from mulfact.data_builders.problems.prompts import format_completion, format_prompt
 from mulfact.data_builders.synthetic.drills import Drills
 from mulfact.data_builders.synthetic.tables import SMALL, Tables
 from mulfact.data_builders.synthetic.word_problems import DEFAULT_MIX, check_difficulty, problems
 from mulfact.errors import UserError, command
-from mulfact.recipe import parse
+from mulfact.settings import parse
 
 KINDS = ("tables", "drills", "word_problems")
 DIRECT_SHARE = 0.3  # of word problems in prompt form: the answer without the solution

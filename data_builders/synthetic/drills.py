@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mulfact.data_builders.contamination.held_out import expression_is_held_out, pair_is_held_out
-from mulfact.data_builders.posttrain import format_completion, format_prompt
+from mulfact.data_builders.problems.prompts import format_completion, format_prompt
 from mulfact.data_builders.synthetic.stories.words import number_in_chinese, number_in_words
 
 # How one document writes its operations: the signs of + - * /, the equals sign, and how often a document takes it.

@@ -10,12 +10,12 @@ stories/graph.py draws their numbers. Every annotation of every solution is eval
 import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from typing import Any
 
 from mulfact.data_builders.contamination.held_out import problem_is_held_out
+from mulfact.data_builders.problems.problem import Problem
 from mulfact.data_builders.synthetic.stories import comparisons, counting, measures, money, time_and_way
 from mulfact.data_builders.synthetic.stories.graph import Operands, Scene, Template, add_phrases, numbers_in_words
 from mulfact.data_builders.synthetic.stories.words import OBJECTS, PEOPLE, TIMES
@@ -33,17 +33,6 @@ _ANNOTATION = re.compile(r"<<(\d+)([-+*/])(\d+)=(\d+)>>(\d+)")
 
 
 Equation = Callable[[int, str, int, int, str], str]  # left, sign, right, value, unit
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A word problem: `solution` holds its annotated lines without the final "#### answer" line."""
-
-    question: str
-    solution: str
-    answer: str
-    steps: int
-    source: str = "synthetic"
 
 
 def problems(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mulfact.evals.comparison.runs import Run
+from mulfact.layout import output_of
 from mulfact.tokenizers.card import KINDS
 from mulfact.tokenizers.facts import read_facts
 
@@ -13,7 +14,7 @@ def describe_arms(runs: Mapping[tuple[str, int], Run]) -> dict[str, dict[str, An
     described = {}
     for (condition, _), run in runs.items():
         if condition not in described:
-            facts = read_facts(run.folder / f"{run.stages[-1]}_final")
+            facts = read_facts(output_of(run.folder, run.stages[-1]))
             ends = dict.fromkeys((*facts.fact_tokens[:1], *facts.fact_tokens[-1:]))
             described[condition] = {
                 "mode": facts.mode,

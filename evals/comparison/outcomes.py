@@ -11,6 +11,7 @@ import pandas as pd
 from mulfact.evals.comparison.run_files import parse_json, parse_json_lines, read_file
 from mulfact.evals.comparison.runs import Run, stages_of
 from mulfact.evals.comparison.significance import pass_at_k
+from mulfact.layout import output_of
 
 Runs = Mapping[tuple[str, int], Run]
 TABLE_TASK = "table_9"
@@ -96,7 +97,7 @@ def gold_over_budget(runs: Runs) -> dict[str, dict[str, float | None]]:
         if condition in shares:
             continue
         shares[condition], stage = {}, run.stages[-1]
-        for path in sorted((run.folder / "eval" / stage).glob("*_results.json")):
+        for path in sorted((output_of(run.folder, "eval") / stage).glob("*_results.json")):
             tasks = read_file(run.folder, "eval", f"{stage}/{path.name}", lambda path: parse_json(path)["tasks"])
             shares[condition] |= {task: entry.get("gold_over_budget") for task, entry in tasks.items()}
     return shares
@@ -155,7 +156,7 @@ def solved_share(run: Run) -> dict[int, float]:
     """Return for each GRPO step the share of its prompts that at least one rollout solved: pass@k of k rollouts."""
     shares = {}
     rewards = [name.rsplit(".", 1)[-1] for name in run.provenance["grpo"]["recipe"].get("reward_funcs", [])]
-    for file in sorted((run.folder / "grpo_final/completions").glob("*.parquet")):
+    for file in sorted((output_of(run.folder, "grpo") / "completions").glob("*.parquet")):
         table = read_file(run.folder, "grpo", f"completions/{file.name}", pd.read_parquet)
         if not rewards or rewards[0] not in table:
             continue

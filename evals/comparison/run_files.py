@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from mulfact.errors import UserError
+from mulfact.layout import make_again, output_of_run
 
 Content = TypeVar("Content")
 
@@ -17,28 +18,11 @@ def read_file(run: Path, target: str, name: str, parse: Callable[[Path], Content
 
     `run` is the run's folder. Raises UserError when the file is missing or `parse` does not find what it expects.
     """
-    path = output_of(run, target) / name
+    path = output_of_run(run, target) / name
     try:
         return parse(path)
     except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise UserError(f"{path} cannot be read ({error!r}): copy it back, or {make_again(run, target)}") from error
-
-
-def output_of(run: Path, target: str) -> Path:
-    """Return what a make target of a run, or of its arm, writes."""
-    if target == "tokens":
-        return run.parent / target
-    return run / {"ledger": "ledger.json", "readiness": "readiness", "eval": "eval"}.get(target, f"{target}_final")
-
-
-def make_command(run: Path, target: str) -> str:
-    scale, condition, seed = run.resolve().parts[-3:]
-    return f"make {target} SCALE={scale} CONDITION={condition} SEED={seed.removeprefix('seed-')}"
-
-
-def make_again(run: Path, target: str) -> str:
-    """Return what to do so that a make target of a run writes its output anew."""
-    return f"delete {output_of(run, target)} and run {make_command(run, target)}"
 
 
 def parse_json(path: Path) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from mulfact.errors import UserError
-from mulfact.evals.comparison.run_files import make_again, make_command, parse_json, read_file
-from mulfact.modeling.posttraining.readiness_record import READINESS, is_stopped, read_record
+from mulfact.evals.comparison.run_files import parse_json, read_file
+from mulfact.layout import READINESS, TRAINED, last_written, make_again, make_command, run_folder, run_level
+from mulfact.modeling.posttraining.readiness_record import is_stopped, read_record
 from mulfact.provenance import PROVENANCE
 
-STAGES = ("pretrain", "sft", "grpo")
 SEED_KEYS = {"seed", "data_seed"}  # of a recipe: all that may differ between the seeds of an arm
 COLUMNS = [
     "task", "family", "item_id", "prompt", "gold", "text", "generated_tokens", "fact_tokens", "extracted", "correct",
@@ -37,7 +37,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return f"{self.condition}/seed-{self.seed}"
+        return run_level(self.condition, self.seed)
 
     @property
     def stages(self) -> list[str]:
@@ -58,11 +58,7 @@ def load_runs(shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int])
     """
     keys = [(condition, seed) for condition in conditions for seed in seeds]
     gated = any(is_stopped(run_folder(shared_dir, *key)) for key in keys)
-    return {key: load_run(shared_dir, *key, STAGES[:-1] if gated else STAGES) for key in keys}
-
-
-def run_folder(shared_dir: Path, condition: str, seed: int) -> Path:
-    return shared_dir / condition / f"seed-{seed}"
+    return {key: load_run(shared_dir, *key, TRAINED[:-1] if gated else TRAINED) for key in keys}
 
 
 def load_run(shared_dir: Path, condition: str, seed: int, stages: Sequence[str]) -> Run:
@@ -71,14 +67,14 @@ def load_run(shared_dir: Path, condition: str, seed: int, stages: Sequence[str])
     Raises UserError that names what is missing, and the make target of the first of it.
     """
     folder = run_folder(shared_dir, condition, seed)
-    trained = STAGES[:-1] if is_stopped(folder) else STAGES
-    needed = {f"{stage}_final/{PROVENANCE}": stage for stage in trained}
-    needed |= {f"{READINESS}/{PROVENANCE}": READINESS, f"eval/{PROVENANCE}": "eval", "ledger.json": "ledger"}
-    missing = {name: target for name, target in needed.items() if not (folder / name).is_file()}
+    trained = TRAINED[:-1] if is_stopped(folder) else TRAINED
+    needed = {stage: last_written(folder, stage) for stage in (*trained, READINESS, "eval", "ledger")}
+    missing = {stage: path.relative_to(folder) for stage, path in needed.items() if not path.is_file()}
     if missing:
         raise UserError(
-            f"{condition}/seed-{seed} has not finished: {folder} lacks {', '.join(missing)}; a comparison needs every "
-            f"stage of every run: {make_command(folder, next(iter(missing.values())))} writes the first of them"
+            f"{run_level(condition, seed)} has not finished: {folder} lacks {', '.join(map(str, missing.values()))}; a "
+            f"comparison needs every stage of every run: {make_command(folder, next(iter(missing)))} writes the first "
+            "of them"
         )
     ledger = read_file(folder, "ledger", "", parse_ledger)
     return Run(

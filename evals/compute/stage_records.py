@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,28 +10,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from mulfact.errors import UserError
-from mulfact.modeling.gpt2.flops import ModelShape
+from mulfact.modeling.gpt2.flops import ModelShape, peak_flops
 from mulfact.modeling.posttraining.adapter import ADAPTER, ADAPTER_FILES
 from mulfact.modeling.posttraining.peak_memory import RECORD as PEAK_MEMORY
 from mulfact.provenance import read_provenance
-
-# Dense bf16 peak of one device in FLOP/s, from NVIDIA's data sheets; another device has no MFU.
-PEAK_FLOPS = {
-    "H200": 989.4e12, "H100 PCIe": 756e12, "H100 NVL": 835.5e12, "H100": 989.4e12, "A100": 312e12, "L40S": 362e12,
-    "L40": 181e12, "L4": 121e12, "RTX 4090": 165.2e12, "RTX 3090": 71e12,
-}  # fmt: skip
-
-
-def peak_flops(device: str | None) -> float | None:
-    """Return the peak of a device by the name that its driver gives; None for another device.
-
-    Of the names above the longest counts that stands there in whole words: an L40 is no L4.
-    """
-    known = [
-        name for name in PEAK_FLOPS if re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", device or "")
-    ]
-    return PEAK_FLOPS[max(known, key=len)] if known else None
-
 
 OPTIMIZER_KEYS = ("learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon", "weight_decay", "max_grad_norm",
                   "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")  # fmt: skip

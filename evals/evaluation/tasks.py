@@ -20,8 +20,8 @@ from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.lighteval_task import LightevalTaskConfig
 from lighteval.tasks.requests import Doc, SamplingMethod
 
-from mulfact.data_builders.posttrain import format_completion
 from mulfact.data_builders.problems.items import Benchmark, Item
+from mulfact.data_builders.problems.prompts import format_completion
 from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.errors import UserError
 from mulfact.evals.grading.answers import grade

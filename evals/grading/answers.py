@@ -17,7 +17,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ANSWER = re.compile(r"#### (\-?[0-9\.\,]+)")
+from mulfact.data_builders.problems.prompts import ANSWER, extract_answer
+
 FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 PLAIN_NUMBER = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?")
 HARNESS_IGNORES = (re.compile(","), re.compile(r"\$"), re.compile(r"(?s).*#### "), re.compile(r"\.$"))
@@ -38,12 +39,6 @@ def text_before(text: str, stop_sequences: Sequence[str]) -> str:
     for stop in stop_sequences:
         text = text.split(stop)[0]
     return text
-
-
-def extract_answer(text: str) -> str | None:
-    """Return the number behind the first "#### ", without commas, as the GSM8K authors do; None when there is none."""
-    match = ANSWER.search(text)
-    return match.group(1).replace(",", "") if match else None
 
 
 def extract_strict(text: str) -> str | None:

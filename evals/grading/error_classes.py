@@ -11,7 +11,8 @@
 
 from fractions import Fraction
 
-from mulfact.evals.grading.answers import ANSWER, grade
+from mulfact.data_builders.problems.prompts import ANSWER
+from mulfact.evals.grading.answers import grade
 from mulfact.evals.grading.equations import chains, wrong_results
 
 

@@ -12,6 +12,7 @@ not change the count.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,11 @@ from typing import Any, Self
 from mulfact.errors import UserError
 
 BACKWARD_OVER_FORWARD = 2  # one product for the gradient of the weights, one for the gradient of the activations
+# Dense bf16 peak of one device in FLOP/s, from NVIDIA's data sheets; another device has no MFU.
+PEAK_FLOPS = {
+    "H200": 989.4e12, "H100 PCIe": 756e12, "H100 NVL": 835.5e12, "H100": 989.4e12, "A100": 312e12, "L40S": 362e12,
+    "L40": 181e12, "L4": 121e12, "RTX 4090": 165.2e12, "RTX 3090": 71e12,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,3 +108,14 @@ def generation_flops(shape: ModelShape, sequences: float, prompt: float, complet
     row += shape.head_flops_per_position * (steps + 1)
     row += shape.attention_flops_per_pair * pairs
     return round(sequences * row)
+
+
+def peak_flops(device: str | None) -> float | None:
+    """Return the peak of a device by the name that its driver gives; None for another device.
+
+    Of the names above the longest counts that stands there in whole words: an L40 is no L4.
+    """
+    known = [
+        name for name in PEAK_FLOPS if re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", device or "")
+    ]
+    return PEAK_FLOPS[max(known, key=len)] if known else None

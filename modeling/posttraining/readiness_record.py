@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mulfact.errors import UserError
+from mulfact.layout import READINESS
 
 RECORD = "readiness.json"
-READINESS = "readiness"  # the stage's folder in a run
-STOPPED = "grpo_stopped.json"  # in a run: written by modeling/gate.py in place of a GRPO checkpoint
 
 MIXED_ENOUGH = 0.2  # at 0.11 an H100 saw GRPO's reward stand still (docs/results/2026-11-23-h100-pilot)
 FEW = ", but most groups teach nothing: choose prompts that are sometimes solved, in every arm alike"

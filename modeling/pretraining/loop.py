@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from mulfact.errors import UserError
-from mulfact.evals.compute.stage_records import peak_flops
+from mulfact.modeling.gpt2.flops import peak_flops
 from mulfact.modeling.pretraining.launch import is_lost_connection
 from mulfact.modeling.pretraining.preemption import EXIT_STATUS, Preemption
 from mulfact.modeling.pretraining.progress import MetricsLog, Progress

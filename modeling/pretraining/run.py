@@ -17,9 +17,8 @@ from mulfact.modeling.pretraining.batches import RawBytes, plan_batches, read_st
 from mulfact.modeling.pretraining.checkpoints import Checkpoints
 from mulfact.modeling.pretraining.curve import FOLDER, Curve, curve_steps
 from mulfact.modeling.pretraining.launch import configure_deepspeed
-from mulfact.modeling.pretraining.optimizer import build_optimizer
+from mulfact.modeling.pretraining.optimizer import build_optimizer, learning_rate
 from mulfact.modeling.pretraining.preflight import check_supply, load_tokenizer
-from mulfact.modeling.pretraining.schedules import learning_rate
 from mulfact.modeling.pretraining.steps import resolve_steps, step_flops
 from mulfact.modeling.pretraining.validation import ValidationSet
 from mulfact.provenance import input_hash

@@ -13,10 +13,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mulfact.modeling.posttraining.readiness_record import STOPPED
-from mulfact.recipe import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
+from mulfact.layout import (
+    CONDITION_STAGES,
+    RUN_STAGES,
+    SEED,
+    SHARED_STAGES,
+    STOPPED,
+    last_written,
+    log_file,
+    recipe_file,
+    run_level,
+)
 
-TRAINED = ("pretrain", "sft", "grpo")
 # Pretraining's lines (modeling/pretraining/progress.py); the trainer's bar, without a name before its share; TRL's log.
 STEP_LINE = re.compile(r"step +(\d+)/(\d+)  (loss .*)ETA ([\d:]+)")
 BAR = re.compile(r"(?:^|[\r\n]) *\d+%\|[^|]*\| (\d+)/(\d+) \[[\d:]+<([\d:?]+), ([^\]]+)\]")
@@ -37,11 +45,7 @@ class Cell:
 
     def product(self, folder: Path) -> Path:
         """Return the file that the stage writes last."""
-        if self.stage == "ledger":
-            return folder / self.level / "ledger.json"
-        return (
-            folder / self.level / (f"{self.stage}_final" if self.stage in TRAINED else self.stage) / "provenance.json"
-        )
+        return last_written(folder / self.level, self.stage)
 
     def stopped(self, folder: Path) -> Path | None:
         """Return the file that stands for GRPO's product where the gate has stopped it; None for other stages."""
@@ -53,15 +57,15 @@ class Cell:
 
     def recipe(self, folder: Path) -> Path:
         """Return the flat recipe that the stage reads."""
-        return folder / self.level / "recipes" / f"{self.stage}.yaml"
+        return recipe_file(folder / self.level, self.stage)
 
     def log(self, folder: Path) -> Path:
         """Return where the Makefile sends what the stage prints."""
-        return folder / self.level / "logs" / f"{self.stage}.log"
+        return log_file(folder / self.level, self.stage)
 
     def variables(self) -> list[str]:
         """Return the make variables that name the cell."""
-        condition, _, seed = self.level.partition("/seed-")
+        condition, _, seed = self.level.partition(f"/{SEED}")
         return [*([f"CONDITION={condition}"] if condition else []), *([f"SEED={seed}"] if seed else [])]
 
 
@@ -80,7 +84,7 @@ def cells_of(conditions: Iterable[str], seeds: Sequence[int]) -> list[Cell]:
     cells = [Cell("", stage) for stage in SHARED_STAGES]
     for condition in conditions:
         cells += [Cell(condition, stage) for stage in CONDITION_STAGES]
-        cells += [Cell(f"{condition}/seed-{seed}", stage) for seed in seeds for stage in RUN_STAGES]
+        cells += [Cell(run_level(condition, seed), stage) for seed in seeds for stage in RUN_STAGES]
     return cells
 
 

@@ -31,9 +31,10 @@ from mulfact.errors import UserError, command
 from mulfact.experiment.cells import Cell, cells_of
 from mulfact.experiment.state import Grid
 from mulfact.experiment.view import Lines, Screen, View
+from mulfact.layout import READINESS, output_of, run_level
 from mulfact.locks import experiment_lock
-from mulfact.modeling.posttraining.readiness_record import READINESS, read_record, sentence
-from mulfact.recipe import load_yaml
+from mulfact.modeling.posttraining.readiness_record import read_record, sentence
+from mulfact.settings import load_yaml
 
 TARGET = "every_run"
 GRID_VARIABLES = ("CONDITIONS", "SEEDS", "CONDITION", "SEED", "JOBS", "PRICE")  # these say which cells, not what one is
@@ -181,7 +182,7 @@ def report(grid: Grid, settings: Sequence[str]) -> None:
     """Print what came out. Exits with status 1 when a cell failed or was never reached."""
     print(grid.summary())
     for cell in grid.in_state("gated"):
-        print(f"gated: {cell.level}: {sentence(read_record(grid.folder / cell.level / READINESS))}")
+        print(f"gated: {cell.level}: {sentence(read_record(output_of(grid.folder / cell.level, READINESS)))}")
     for cell, reason in grid.failures.items():
         log = grid.logs[cell]
         print(
@@ -214,7 +215,7 @@ def main() -> None:
         "SEEDS": " ".join(map(str, options.seeds)),
     }
     settings = [f"{name}={value}" for name, value in variables.items()]
-    recipe = Cell(f"{options.conditions[0]}/seed-{options.seeds[0]}", "pretrain").recipe(options.folder)
+    recipe = Cell(run_level(options.conditions[0], options.seeds[0]), "pretrain").recipe(options.folder)
     price = None if options.price is None else options.price * load_yaml(recipe)["num_processes"]
     with experiment_lock(options.folder) as lock:
         grid = Grid(options.folder, cells_of(options.conditions, options.seeds), options.jobs, price)

@@ -22,8 +22,7 @@ from rich.table import Table
 from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError, command
 from mulfact.evals.compute.rollouts import Passes, grpo_flops
-from mulfact.evals.compute.stage_records import PEAK_FLOPS
-from mulfact.modeling.gpt2.flops import ModelShape, backward_flops, forward_flops
+from mulfact.modeling.gpt2.flops import PEAK_FLOPS, ModelShape, backward_flops, forward_flops
 from mulfact.modeling.pretraining.progress import clock
 from mulfact.modeling.pretraining.steps import resolve_steps
 from mulfact.provenance import query_gpus

@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mulfact.experiment.cells import TRAINED, Cell, Log, Progress, cells_in, seconds_taken
+from mulfact.experiment.cells import Cell, Log, Progress, cells_in, seconds_taken
+from mulfact.layout import TRAINED
 from mulfact.modeling.pretraining.progress import clock
 from mulfact.provenance import write_json
 

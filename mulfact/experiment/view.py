@@ -11,8 +11,8 @@ from rich.text import Text
 
 from mulfact.experiment.cells import Cell
 from mulfact.experiment.state import Grid
+from mulfact.layout import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
 from mulfact.modeling.pretraining.progress import clock
-from mulfact.recipe import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
 
 SECONDS_BETWEEN_LINES = 15
 SHOWN_LOG_LINES = 6

@@ -24,7 +24,7 @@ from mulfact.data_builders import benchmarks, corpus
 from mulfact.data_builders.contamination.held_out import pair_is_held_out
 from mulfact.data_builders.mixture.build import CorpusBuild
 from mulfact.data_builders.mixture.documents import FACTS, hash64
-from mulfact.data_builders.posttrain import question_of
+from mulfact.data_builders.problems.prompts import question_of
 from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.tokenizers.rewrite import reference_rewriter
 

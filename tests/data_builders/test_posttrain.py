@@ -11,18 +11,10 @@ import pytest
 import yaml
 
 from mulfact.data_builders import benchmarks, posttrain
-from mulfact.data_builders.posttrain import (
-    PosttrainArguments,
-    arithmetic_rows,
-    format_completion,
-    format_prompt,
-    most_frequent_answer,
-    question_of,
-    split_problems,
-)
-from mulfact.data_builders.synthetic.word_problems import Problem
+from mulfact.data_builders.posttrain import PosttrainArguments, arithmetic_rows, most_frequent_answer, split_problems
+from mulfact.data_builders.problems.problem import Problem
+from mulfact.data_builders.problems.prompts import extract_answer, format_completion, format_prompt, question_of
 from mulfact.errors import UserError
-from mulfact.evals.grading.answers import extract_answer
 
 
 @pytest.fixture

@@ -14,10 +14,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from mulfact.errors import UserError
 from mulfact.evals.comparison.runs import Run, check_ledgers
-from mulfact.evals.compute.stage_records import peak_flops
 from mulfact.evals.ledger import account
 from mulfact.evals.ledger_view import main as view
-from mulfact.modeling.gpt2.flops import ModelShape, forward_flops, generation_flops
+from mulfact.modeling.gpt2.flops import ModelShape, forward_flops, generation_flops, peak_flops
 from mulfact.provenance import stage_output, write_json
 
 SHAPE = ModelShape(n_layer=2, n_embd=16, n_inner=64, vocab_size=128, n_positions=64)

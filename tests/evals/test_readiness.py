@@ -13,15 +13,9 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from mulfact.errors import UserError
 from mulfact.evals import readiness
 from mulfact.evals.readiness import ReadinessArguments, decide
+from mulfact.layout import READINESS, STOPPED
 from mulfact.modeling import gate, trl_stage
-from mulfact.modeling.posttraining.readiness_record import (
-    READINESS,
-    RECORD,
-    STOPPED,
-    check_ready,
-    is_stopped,
-    read_record,
-)
+from mulfact.modeling.posttraining.readiness_record import RECORD, check_ready, is_stopped, read_record
 
 
 def arguments(**changes: object) -> ReadinessArguments:

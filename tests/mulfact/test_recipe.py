@@ -13,16 +13,8 @@ import yaml
 
 from mulfact.errors import UserError
 from mulfact.locks import experiment_lock
-from mulfact.recipe import (
-    compose,
-    load_yaml,
-    main,
-    parse,
-    parse_each,
-    parse_override,
-    recipe_path,
-    write_if_changed,
-)
+from mulfact.recipe import compose, main, parse_override, recipe_path, write_if_changed
+from mulfact.settings import load_yaml, parse, parse_each
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

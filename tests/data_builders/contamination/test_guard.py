@@ -6,7 +6,7 @@ import pytest
 
 from mulfact.data_builders.contamination.guard import Guard, check_overlap
 from mulfact.data_builders.contamination.held_out import pair_is_held_out
-from mulfact.data_builders.synthetic.word_problems import Problem
+from mulfact.data_builders.problems.problem import Problem
 from mulfact.errors import UserError
 
 QUESTION = "Ann walks one two three four five six seven eight nine ten eleven twelve miles. How far does she walk?"

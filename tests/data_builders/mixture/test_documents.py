@@ -4,7 +4,8 @@ import tracemalloc
 
 import numpy as np
 
-from mulfact.data_builders.mixture.documents import FACTS, SeenHashes, SortedRuns, Task, count_facts, hash64, prepare
+from mulfact.data_builders.mixture.documents import FACTS, Task, count_facts, hash64, prepare
+from mulfact.data_builders.mixture.seen_hashes import SeenHashes, SortedRuns
 from mulfact.data_builders.sources.blocks import TextBlock
 
 

@@ -12,7 +12,7 @@ from mulfact.data_builders.problem_sets.gsm8k import (
     parse_problem,
     synthetic_problems,
 )
-from mulfact.data_builders.synthetic.word_problems import Problem
+from mulfact.data_builders.problems.problem import Problem
 from mulfact.errors import UserError
 
 ROW = {"question": " How many? ", "answer": "6*9=<<6*9=54>>54\nIt is 1,054.\n#### 1,054"}

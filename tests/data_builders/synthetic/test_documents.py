@@ -11,7 +11,7 @@ import pytest
 from product_reader import expressions_in, plain, products_in
 
 from mulfact.data_builders.contamination.held_out import expression_is_held_out, pair_is_held_out, problem_is_held_out
-from mulfact.data_builders.posttrain import format_prompt
+from mulfact.data_builders.problems.prompts import format_prompt
 from mulfact.data_builders.synthetic.documents import SyntheticSettings, diversity, documents, up_to
 from mulfact.errors import UserError
 

@@ -8,12 +8,12 @@ from itertools import islice
 import pytest
 
 from mulfact.data_builders.contamination.held_out import pair_is_held_out, problem_is_held_out
+from mulfact.data_builders.problems.problem import Problem
 from mulfact.data_builders.synthetic.stories.graph import Operands, Template
 from mulfact.data_builders.synthetic.word_problems import (
     DEFAULT_MIX,
     STORIES,
     TEMPLATES,
-    Problem,
     Teller,
     check_annotations,
     lotteries,

@@ -4,14 +4,8 @@ import json
 
 import pytest
 
-from mulfact.evals.grading.answers import (
-    extract_answer,
-    extract_flexible,
-    extract_number,
-    extract_strict,
-    grade,
-    is_correct,
-)
+from mulfact.data_builders.problems.prompts import extract_answer
+from mulfact.evals.grading.answers import extract_flexible, extract_number, extract_strict, grade, is_correct
 
 # text, gold, what the headline rule extracts, then the verdicts: headline, strict, flexible.
 CASES = [

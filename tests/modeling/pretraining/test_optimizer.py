@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import get_cosine_with_min_lr_schedule_with_warmup, get_wsd_schedule
 
-from mulfact.modeling.pretraining.schedules import learning_rate
+from mulfact.modeling.pretraining.optimizer import learning_rate
 
 
 @dataclass

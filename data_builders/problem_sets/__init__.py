@@ -1,0 +1,1 @@
+"""Published and generated problems, each set read from its own form."""

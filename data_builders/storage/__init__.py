@@ -1,0 +1,1 @@
+"""How rows, documents and tokens lie on disk, and how an interrupted build goes on."""

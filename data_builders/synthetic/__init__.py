@@ -1,0 +1,1 @@
+"""The generator: multiplication tables, drills and word problems, deterministic by seed."""

@@ -1,0 +1,1 @@
+"""Runs against each other: loaded, refused where they differ, estimated, concluded from."""

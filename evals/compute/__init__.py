@@ -1,0 +1,1 @@
+"""What training really cost, by what a finished stage says of itself."""

@@ -1,0 +1,1 @@
+"""Checkpoints under lighteval: tasks, budgets, and every prediction kept."""

@@ -1,0 +1,1 @@
+"""What TRL's commands do not do by themselves: checkpoints, adapters, the gate's record."""
