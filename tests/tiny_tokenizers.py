@@ -4,6 +4,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
 from mulfact.tokenizers.base import train
@@ -62,3 +64,12 @@ def build(arm: str) -> Path:
 @cache
 def scratch() -> tempfile.TemporaryDirectory:
     return tempfile.TemporaryDirectory()
+
+
+def write_corpus(folder: Path, texts: list[str], shards: int = 2) -> Path:
+    folder.mkdir()
+    for shard in range(shards):
+        part = texts[shard::shards]
+        table = pa.table({"text": part, "source": ["test"] * len(part)})
+        pq.write_table(table, folder / f"train-{shard:05d}.parquet")
+    return folder

@@ -40,17 +40,18 @@ def choose_pairs(texts: Iterable[str], settings: FactSettings) -> list[Pair]:
 
     Raises UserError when the texts have too few different pairs.
     """
-    rewriter = Rewriter(FactSettings("weak", settings.max_operand, settings.canonical_order))
+    table = FactSettings("weak", settings.max_operand, settings.canonical_order)
+    rewriter = Rewriter(table)
     facts, pairs = Counter[str](), Counter[tuple[str, str]]()
     for text in texts:
         facts.update(rewriter.count(text))
         pairs.update(PAIR.findall(text))
     free = {pair: n for pair, n in pairs.items() if pair[0] != pair[1] and ARITHMETIC.isdisjoint(pair)}
     chosen: list[Pair] = []
-    for fact in sorted(rewriter.settings.tokens(), key=lambda fact: (-facts[fact.token], fact.token)):
+    for fact in sorted(table.tokens(), key=lambda fact: (-facts[fact.token], fact.token)):
         if not free:
             raise UserError(
-                f"the corpus has word pairs for {len(chosen)} of {len(rewriter.settings.tokens())} placebo tokens: use "
+                f"the corpus has word pairs for {len(chosen)} of {len(table.tokens())} placebo tokens: use "
                 f"a larger or more varied corpus, or leave the placebo arm out"
             )
         wanted = facts[fact.token]

@@ -9,7 +9,7 @@ finds the places where an operator stands, and only there the grammar's patterns
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,8 +17,9 @@ import regex
 
 from mulfact.tokenizers.contexts import SPACES
 from mulfact.tokenizers.facts import FactSettings, FactToken
-from mulfact.tokenizers.grammar import build_grammar
+from mulfact.tokenizers.grammar import Grammar, build_grammar
 from mulfact.tokenizers.marks import Mark
+from mulfact.tokenizers.spellings import alternation
 
 
 @dataclass(frozen=True)
@@ -36,32 +37,33 @@ class Match:
 
 
 class Rewriter:
-    """Finds and replaces the facts of one arm in plain text."""
+    """Finds and replaces the facts of one arm in plain text; of several arms, the first that reads a place has it."""
 
-    def __init__(self, settings: FactSettings) -> None:
-        self.settings = settings
-        self.grammar = build_grammar(settings)
-        self._marks: dict[str, list[tuple[Mark, regex.Pattern[str]]]] = {}
-        for mark in self.grammar.marks:
-            for cue in mark.cues:
-                self._marks.setdefault(cue, []).append((mark, regex.compile(mark.pattern)))
+    def __init__(self, *arms: FactSettings) -> None:
+        grammars = [build_grammar(settings) for settings in arms]
+        self._context = _either(grammar.cue_context for grammar in grammars)
+        self._ascii_context = _either(grammar.ascii_cue_context for grammar in grammars)
+        self._marks: dict[str, list[tuple[Mark, regex.Pattern[str], Speller]]] = {}
+        for grammar in grammars:
+            speller = Speller(grammar)
+            for mark in grammar.marks:
+                for cue in mark.cues:
+                    self._marks.setdefault(cue, []).append((mark, regex.compile(mark.pattern), speller))
         self._words = [cue for cue in self._marks if len(cue) > 1]
         self._characters = "".join(cue for cue in self._marks if len(cue) == 1)
         self._ascii_characters = [cue for cue in self._characters if cue.isascii()]
         self._cues: dict[tuple[str, bool, bool], re.Pattern[str] | None] = {}
-        self._pieces = [(regex.compile(pattern), replacement) for pattern, replacement in self.grammar.pieces]
-        self._spelled: dict[str, str] = {}
 
     def matches(self, text: str) -> Iterator[Match]:
         """Yield the facts in `text` from left to right; they never overlap."""
-        for start, end, written in self._spans(text):
-            yield Match(start, end, self.grammar.written[written], written)
+        for start, end, written, fact in self._spans(text):
+            yield Match(start, end, fact, written)
 
     def rewrite(self, text: str) -> str:
         """Return `text` with each fact replaced by what tokenizer.json's normalizer writes for it."""
         parts: list[str] = []
         done = 0
-        for start, end, written in self._spans(text):
+        for start, end, written, _ in self._spans(text):
             parts += (text[done:start], written)
             done = end
         return "".join((*parts, text[done:])) if parts else text
@@ -70,28 +72,28 @@ class Rewriter:
         """Return the canonical rendering of `text`: what decoding its tokens gives."""
         parts: list[str] = []
         done = 0
-        for match in self.matches(text):
-            parts += (text[done : match.start], match.fact.text)
-            done = match.end
-        return "".join((*parts, text[done:]))
+        for start, end, _, fact in self._spans(text):
+            parts += (text[done:start], fact.text)
+            done = end
+        return "".join((*parts, text[done:])) if parts else text
 
     def count(self, text: str) -> Counter[str]:
-        """Return how often each fact token occurs, by its name."""
-        return Counter(match.token for match in self.matches(text))
+        """Return how often each fact occurs, by the name of its token."""
+        return Counter(fact.token for _, _, _, fact in self._spans(text))
 
-    def _spans(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Yield start, end and replacement of each fact."""
+    def _spans(self, text: str) -> Iterator[tuple[int, int, str, FactToken]]:
+        """Yield start, end and replacement of each fact, and the fact."""
         pattern, position = self._cue(text), 0
         while pattern is not None and (cue := pattern.search(text, position)):
             position = cue.start() + 1
-            for mark, mark_pattern in self._marks[cue[0]]:
+            for mark, mark_pattern, speller in self._marks[cue[0]]:
                 start = cue.start() + mark.offset
                 if mark.spaced and start and text[start - 1] in SPACES:
                     start -= 1
                 found = mark_pattern.match(text, start)
                 if found is not None:
-                    yield (fact := self._read(found, mark.replacement))
-                    position = fact[1]
+                    yield (span := speller.read(found, mark.replacement))
+                    position = span[1]
                     break
 
     def _cue(self, text: str) -> re.Pattern[str] | None:
@@ -102,24 +104,38 @@ class Rewriter:
         words = [word for word in self._words if word in text]
         key = characters, is_ascii, bool(words)
         if key not in self._cues:
-            context = self.grammar.ascii_cue_context if is_ascii else self.grammar.cue_context
+            context = self._ascii_context if is_ascii else self._context
             branches = [f"[{re.escape(characters)}]{context}"] * bool(characters)
             branches += map(re.escape, self._words if words else ())
             self._cues[key] = re.compile("|".join(branches)) if branches else None
         return self._cues[key]
 
-    def _read(self, found: regex.Match[str], replacement: str) -> tuple[int, int, str]:
-        """Return start, end and replacement of the fact around an operator; each spelling is put together once."""
+
+class Speller:
+    """Spells what the marks of a grammar found; each spelling is put together once."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        self._facts = grammar.written
+        self._pieces = [(regex.compile(pattern), replacement) for pattern, replacement in grammar.pieces]
+        self._spelled: dict[str, tuple[str, FactToken]] = {}
+
+    def read(self, found: regex.Match[str], replacement: str) -> tuple[int, int, str, FactToken]:
+        """Return start, end and replacement of the fact around an operator, and the fact."""
         spans = [span for span in found.regs[1:] if span[0] >= 0]
         start, end = min(spans[0][0], found.start()), spans[-1][1]
         marked = found.string[start : found.start()] + replacement + found.string[found.end() : end]
-        written = self._spelled.get(marked)
-        if written is None:
+        if marked not in self._spelled:
             written = marked
             for pattern, piece in self._pieces:
                 written = pattern.sub(lambda _, new=piece: new, written)
-            self._spelled[marked] = written
-        return start, end, written
+            self._spelled[marked] = written, self._facts[written]
+        return start, end, *self._spelled[marked]
+
+
+def _either(contexts: Iterable[str]) -> str:
+    """Return what stands around a cue of any of the grammars."""
+    different = list(dict.fromkeys(contexts))
+    return different[0] if len(different) == 1 else alternation(different)
 
 
 @cache

@@ -4,23 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from tiny_tokenizers import TEXTS
+from tiny_tokenizers import TEXTS, write_corpus
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from mulfact.errors import UserError
 from mulfact.tokenizers.base import corpus_texts, first_bytes, load, main, read_tokenizer, train
-
-
-def write_corpus(folder: Path, texts: list[str], shards: int = 2) -> Path:
-    folder.mkdir()
-    for shard in range(shards):
-        part = texts[shard::shards]
-        table = pa.table({"text": part, "source": ["test"] * len(part)})
-        pq.write_table(table, folder / f"train-{shard:05d}.parquet")
-    return folder
 
 
 def test_the_command_trains_the_same_vocabulary_in_every_process(tmp_path: Path, repository: Path) -> None:

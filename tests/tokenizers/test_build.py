@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_base import write_corpus
-from tiny_tokenizers import ARMS, BASE_VOCAB_SIZE, base_tokenizer, build
+from tiny_tokenizers import ARMS, BASE_VOCAB_SIZE, base_tokenizer, build, write_corpus
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
