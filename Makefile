@@ -9,6 +9,8 @@ SEEDS      ?= $(SEED)
 OUTPUTS    ?= outputs
 OVERRIDES  ?=
 GSM8K      ?=
+# Pairs of arms of make halves.
+PAIRS      ?= 8
 # Runs of an experiment side by side, each on so many threads: two tiny models train faster on a core each.
 JOBS       ?= 2
 # Dollars for an hour of one device: shows what an experiment has cost and will cost.
@@ -95,6 +97,12 @@ experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, th
 plan: $(INSTALLED) ## what an experiment will cost on GPU=h100 (a100, l4, ...) at PRICE=<dollars an hour>
 	@$(PLAN) --gpu $(GPU) $(if $(PRICE),--price $(PRICE))
 
+halves: $(INSTALLED) ## pretrain PAIRS pairs of arms, each with the other half of CONDITION's tokens, and compare fact by fact
+	@$(COMPOSE) --conditions $(CONDITION) --halves $(PAIRS)
+	@python -m mulfact.experiment.grid --folder $(R) --halves $(R)/halves/$(CONDITION)/recipes/halves.yaml --jobs $(JOBS) \
+		$(if $(PRICE),--price $(PRICE))
+	@python evals/halves.py --config $(R)/halves/$(CONDITION)/recipes/halves.yaml
+
 compare: experiment ## compare the runs of CONDITIONS and SEEDS (runs what is missing first)
 
 # ---------------------------------------------------------------- single stages
@@ -131,6 +139,10 @@ readiness: $(INSTALLED) ## pass@8 of the SFT checkpoint of the run CONDITION, SE
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/readiness/provenance.json
 
+curve: $(INSTALLED) ## bits of every fact at each point of the pretraining of the run CONDITION, SEED
+	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(SUBMAKE) $(RUN)/curve/provenance.json
+
 eval: $(INSTALLED) ## lighteval on every checkpoint of the run CONDITION, SEED
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/eval/provenance.json
@@ -148,7 +160,8 @@ EVERY_RUN := $(sort $(RUNS) $(RUN))
 EVERY_ARM := $(sort $(CONDITIONS:%=$(R)/%) $(R)/$(CONDITION))
 
 # What mulfact/experiment/grid.py runs, with LOGGED=1: then what a stage prints goes to logs/<stage>.log beside recipes/<stage>.yaml.
-every_run: $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json)
+every_run: $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json) $(RUNS:=/curve/provenance.json)
+every_curve: $(RUNS:=/curve/provenance.json)
 
 ifdef LOGGED
 LOG = $(subst /recipes/,/logs/,$(<:.yaml=.log))
@@ -184,6 +197,10 @@ $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.
 		$(R)/%/recipes/pretrain.yaml $(R)/$$(*D)/tokens/provenance.json | $(R)/$$(*D)/lengths/provenance.json
 	python modeling/supervise.py --folder $(@D:_final=_checkpoints) -- \
 		accelerate launch --quiet --config_file $(PRETRAIN_ACCELERATE) $(LAUNCH) modeling/pretrain.py --config $<
+
+$(EVERY_RUN:=/curve/provenance.json): $(R)/%/curve/provenance.json: \
+		$(R)/%/recipes/curve.yaml $(R)/%/pretrain_final/provenance.json
+	python evals/curve.py --config $<
 
 # SFT or GRPO, $(1), by TRL's own command, which is left out when a kill came after its last step; $(2) goes to prepare.
 define TRL
@@ -278,5 +295,5 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment plan compare every_run corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect rewrites \
-	pretrain sft readiness grpo eval ledger push pull stranger test quality audit clean
+.PHONY: help smoke experiment plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect rewrites \
+	pretrain curve sft readiness grpo eval ledger push pull stranger test quality audit clean

@@ -52,14 +52,22 @@ class Seeds(Variable):
         return seeds
 
 
-class Jobs(Variable):
-    name, expected = "JOBS", "the number of cells that run at a time, from 1"
+class Number(Variable):
+    """One whole number, from 1."""
 
     def read(self, words: Sequence[str]) -> int:
         (word,) = words
         if int(word) < 1:
             raise ValueError
         return int(word)
+
+
+class Jobs(Number):
+    name, expected = "JOBS", "the number of cells that run at a time, from 1"
+
+
+class Pairs(Number):
+    name, expected = "PAIRS", "the number of pairs of arms, from 1"
 
 
 class Price(Variable):

@@ -3,7 +3,8 @@
     outputs/smoke/                    shared_dir: corpus/, base_tokenizer/, posttrain/, benchmarks/, report/
     outputs/smoke/mulfact/            an arm:     tokenizer/, tokens/, lengths/
     outputs/smoke/mulfact/seed-0/     a run:      pretrain_final/, sft_final/, readiness/, grpo_final/, eval/,
-                                                ledger.json
+                                                ledger.json, pretrain_curve/, curve/
+    outputs/smoke/halves/mulfact/     pairs of arms that halve its tokens: report/
 
 Each level has recipes/ and logs/ beside what its stages write. recipes/base.yaml and the Makefile say the same in their
 own languages, and tests hold them to it.
@@ -16,7 +17,7 @@ from mulfact.provenance import PROVENANCE
 
 SHARED_STAGES = ("corpus", "base_tokenizer", "posttrain", "benchmarks")
 CONDITION_STAGES = ("tokenizer", "tokens", "lengths")
-RUN_STAGES = ("pretrain", "sft", "readiness", "grpo", "eval", "ledger")
+RUN_STAGES = ("pretrain", "curve", "sft", "readiness", "grpo", "eval", "ledger")
 TRAINED = ("pretrain", "sft", "grpo")  # those that leave a checkpoint
 
 READINESS = "readiness"

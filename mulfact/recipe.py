@@ -17,8 +17,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mulfact.command_line import Conditions, Seeds
+from mulfact.command_line import Conditions, Pairs, Seeds
 from mulfact.errors import UserError, command, unknown
+from mulfact.halves import half_overlay, runs_of
 from mulfact.layout import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES, recipe_file
 from mulfact.locks import experiment_lock
 from mulfact.recipe_checks import check_composed, check_written_paths
@@ -35,7 +36,10 @@ FREE_FORM = ("corpus.sources", "tokenizer.custom_tokens", "sft.env", "grpo.env")
 RUN_KEYS = {"scale": "SCALE", "condition": "CONDITION", "seed": "SEED"}
 COMMAND_LINE = {**RUN_KEYS, "outputs": "OUTPUTS"}
 # Keys that overrides would set in vain.
-GRID_KEYS = {**RUN_KEYS, "compare.conditions": "CONDITIONS", "compare.seeds": "SEEDS"}
+GRID_KEYS = {
+    **RUN_KEYS, "compare.conditions": "CONDITIONS", "compare.seeds": "SEEDS", "halves.arm": "CONDITION",
+    "halves.pairs": "PAIRS",
+}  # fmt: skip
 
 # ${json:${section.key}}: a value as JSON, for what TRL exports as an environment variable.
 OmegaConf.register_resolver(
@@ -92,9 +96,10 @@ def overlays(folder: Path, name: str, above: tuple[str, ...] = ()) -> list[tuple
     may set, and for an arm that sets more than its tokenizer.
     """
     path = folder / f"{name}.yaml"
-    if not path.is_file() or Path(name).name != name:
+    half = half_overlay(name) if folder.name == "arms" else None
+    if half is None and (not path.is_file() or Path(name).name != name):
         raise unknown(folder.name.removesuffix("s"), name, {p.stem for p in folder.glob("*.yaml")}, str(folder))
-    overlay = load_yaml(path)
+    overlay = half or load_yaml(path)
     for key, variable in COMMAND_LINE.items():
         if key in overlay:
             raise UserError(f"{path}: {key} is set on the command line only (make {variable}=...); remove it here")
@@ -166,6 +171,8 @@ def recipe_path(stages: Mapping[str, Mapping[str, Any]], stage: str) -> Path:
     """Return where the flat recipe of `stage` lies: `recipes/` beside the outputs of its level."""
     if stage in (*SHARED_STAGES, "compare"):
         level = Path(stages["corpus"]["output_dir"]).parent
+    elif stage == "halves":
+        level = Path(stages["halves"]["output_dir"]).parent
     elif stage in CONDITION_STAGES:
         level = Path(stages["tokenizer"]["output_dir"]).parent
     else:
@@ -219,22 +226,25 @@ def main() -> None:
     )
     parser.add_argument("--seeds", nargs="*", action=Seeds, default=[0])
     parser.add_argument("--experiment", action="store_true", help="also write the recipe that compares these runs")
+    parser.add_argument(
+        "--halves", nargs="*", action=Pairs, metavar="PAIRS", help="instead: so many pairs that halve the one condition"
+    )
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="override single settings")
     arguments = parser.parse_args()
 
     grid = {"compare": {"conditions": arguments.conditions, "seeds": arguments.seeds}} if arguments.experiment else {}
-    runs = [
-        compose(arguments.recipes, arguments.scale, condition, seed, arguments.set, grid)
-        for condition in arguments.conditions
-        for seed in arguments.seeds
-    ]
+    chosen = [(condition, seed) for condition in arguments.conditions for seed in arguments.seeds]
+    if arguments.halves:
+        (arm,) = arguments.conditions
+        grid, chosen = {"halves": {"arm": arm, "pairs": arguments.halves}}, runs_of(arm, arguments.halves)
+    runs = [compose(arguments.recipes, arguments.scale, *run, arguments.set, grid) for run in chosen]
     sizes = {Path(run["tokenizer"]["output_dir"]).parent.name: run["tokenizer"]["vocab_size"] for run in runs}
     if len(set(sizes.values())) > 1:
         raise UserError(f"tokenizer.vocab_size differs between arms: {sizes}; it must be the same")
     compare = runs[0]["compare"]
     if arguments.experiment:
         check_comparison(compare)
-    with experiment_lock(Path(compare["shared_dir"])) if arguments.experiment else nullcontext():
+    with experiment_lock(Path(compare["shared_dir"])) if grid else nullcontext():
         for stages in runs:
             for stage in (*SHARED_STAGES, *CONDITION_STAGES, *RUN_STAGES, *grid):
                 write_and_tell(recipe_path(stages, stage), stages[stage])

@@ -79,13 +79,13 @@ class Progress:
     seconds_left: float | None
 
 
-def cells_of(conditions: Iterable[str], seeds: Sequence[int]) -> list[Cell]:
-    """Return every cell of the grid, what is shared first."""
+def cells_of(runs: Iterable[tuple[str, int]], stages: Sequence[str] = RUN_STAGES) -> list[Cell]:
+    """Return every cell that the `stages` of the runs, each a condition and a seed, come to; what is shared first."""
     cells = [Cell("", stage) for stage in SHARED_STAGES]
-    for condition in conditions:
+    for condition, seed in runs:
         cells += [Cell(condition, stage) for stage in CONDITION_STAGES]
-        cells += [Cell(run_level(condition, seed), stage) for seed in seeds for stage in RUN_STAGES]
-    return cells
+        cells += [Cell(run_level(condition, seed), stage) for stage in stages]
+    return list(dict.fromkeys(cells))
 
 
 def cells_in(text: str, folder: Path) -> list[Cell]:

@@ -2,6 +2,7 @@
 
     make experiment CONDITIONS="baseline mulfact" SEEDS="0 1 2" JOBS=2 PRICE=2.5     # composes the recipes, then:
     python -m mulfact.experiment.grid --folder outputs/smoke --conditions baseline mulfact --seeds 0 --jobs 2
+    python -m mulfact.experiment.grid --folder outputs/smoke --halves outputs/smoke/halves/mulfact/recipes/halves.yaml
 
 This is a view around `make -k -j`: make alone knows which cell needs which, and prints each command as it starts it.
 What a stage prints goes to `logs/<stage>.log` beside its recipes. In a terminal the grid is redrawn in place; elsewhere
@@ -31,13 +32,15 @@ from mulfact.errors import UserError, command
 from mulfact.experiment.cells import Cell, cells_of
 from mulfact.experiment.state import Grid
 from mulfact.experiment.view import Lines, Screen, View
-from mulfact.layout import READINESS, output_of, run_level
+from mulfact.halves import runs_of
+from mulfact.layout import READINESS, RUN_STAGES, output_of, run_folder
 from mulfact.locks import experiment_lock
 from mulfact.modeling.posttraining.readiness_record import read_record, sentence
 from mulfact.settings import load_yaml
 
-TARGET = "every_run"
-GRID_VARIABLES = ("CONDITIONS", "SEEDS", "CONDITION", "SEED", "JOBS", "PRICE")  # these say which cells, not what one is
+EVERY_CURVE = "every_curve"  # of make, for the halves; an experiment asks for every_run
+# These say which cells, not what one is.
+GRID_VARIABLES = ("CONDITIONS", "SEEDS", "RUNS", "CONDITION", "SEED", "JOBS", "PRICE", "PAIRS")
 EXIT_STATUS = 128 + signal.SIGTERM
 
 
@@ -82,8 +85,8 @@ def run(grid: Grid, settings: Sequence[str], view: View, signals: Signals, lock:
         view.close()
 
 
-def make_command(settings: Sequence[str], *options: str) -> list[str]:
-    return ["make", "--no-print-directory", "--keep-going", *settings, *options, TARGET]
+def make_command(grid: Grid, settings: Sequence[str], *options: str) -> list[str]:
+    return ["make", "--no-print-directory", "--keep-going", *settings, *options, grid.target]
 
 
 def environment() -> dict[str, str]:
@@ -93,7 +96,7 @@ def environment() -> dict[str, str]:
 
 def expect(grid: Grid, settings: Sequence[str], signals: Signals) -> None:
     """Ask make what is to do. Raises UserError when it cannot tell."""
-    command = make_command(settings, "--dry-run")
+    command = make_command(grid, settings, "--dry-run")
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     signals.obey()
     if result.returncode:
@@ -106,7 +109,7 @@ def drive(grid: Grid, settings: Sequence[str], view: View, signals: Signals, loc
     if not grid.in_state("to do"):
         return
     process = subprocess.Popen(
-        make_command(settings, f"--jobs={grid.jobs}", "LOGGED=1"),
+        make_command(grid, settings, f"--jobs={grid.jobs}", "LOGGED=1"),
         env=environment(),
         stdin=lock,
         stdout=subprocess.PIPE,
@@ -199,26 +202,33 @@ def report(grid: Grid, settings: Sequence[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run an experiment's grid under make and show how it stands.")
     parser.add_argument("--folder", type=Path, required=True, help="what make calls the scale's outputs")
-    parser.add_argument(
-        "--conditions", nargs="*", action=Conditions, required=True, help="files of arms/, such as baseline mulfact"
-    )
-    parser.add_argument("--seeds", nargs="*", action=Seeds, required=True)
+    parser.add_argument("--conditions", nargs="*", action=Conditions, help="files of arms/, such as baseline mulfact")
+    parser.add_argument("--seeds", nargs="*", action=Seeds)
+    parser.add_argument("--halves", type=Path, help="instead of both: a recipe halves.yaml, whose pairs are pretrained")
     parser.add_argument("--jobs", nargs="*", action=Jobs, default=1, help="cells that run at a time")
     parser.add_argument("--price", nargs="*", action=Price, help="dollars for an hour of one device")
     options = parser.parse_args()
     signals = Signals()
+    if options.halves:
+        halves = load_yaml(options.halves)
+        runs, stages, target = runs_of(halves["arm"], halves["pairs"]), ("pretrain", "curve"), EVERY_CURVE
+    else:
+        runs = [(condition, seed) for condition in options.conditions for seed in options.seeds]
+        stages, target = RUN_STAGES, "every_run"
 
     variables = make_variables(os.environ.get("MAKEFLAGS", "")) | {
         "SCALE": options.folder.name,
         "OUTPUTS": str(options.folder.parent),
-        "CONDITIONS": " ".join(options.conditions),
-        "SEEDS": " ".join(map(str, options.seeds)),
+        "CONDITIONS": " ".join(dict.fromkeys(condition for condition, _ in runs)),
+        "SEEDS": " ".join(dict.fromkeys(str(seed) for _, seed in runs)),
+        "RUNS": " ".join(str(run_folder(options.folder, *run)) for run in runs),
     }
     settings = [f"{name}={value}" for name, value in variables.items()]
-    recipe = Cell(run_level(options.conditions[0], options.seeds[0]), "pretrain").recipe(options.folder)
+    cells = cells_of(runs, stages)
+    recipe = next(cell for cell in cells if cell.stage == "pretrain").recipe(options.folder)
     price = None if options.price is None else options.price * load_yaml(recipe)["num_processes"]
     with experiment_lock(options.folder) as lock:
-        grid = Grid(options.folder, cells_of(options.conditions, options.seeds), options.jobs, price)
+        grid = Grid(options.folder, cells, options.jobs, price, target)
         expect(grid, settings, signals)
         console = Console()
         run(grid, settings, Screen(grid, console) if console.is_terminal else Lines(grid), signals, lock)

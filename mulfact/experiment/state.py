@@ -18,11 +18,14 @@ FAILURE = re.compile(r"\*\*\* \[(?:[^\]]*: )?([^\]]+)\] (.+)")
 class Grid:
     """The state of each cell: done, running, to do, failed, or gated: GRPO that its gate stopped; its run goes on.
 
-    `price_per_hour` is that of all devices, in dollars.
+    `price_per_hour` is that of all devices, in dollars; `target` is what make is asked for.
     """
 
-    def __init__(self, folder: Path, cells: Sequence[Cell], jobs: int, price_per_hour: float | None) -> None:
+    def __init__(
+        self, folder: Path, cells: Sequence[Cell], jobs: int, price_per_hour: float | None, target: str = "every_run"
+    ) -> None:
         self.folder, self.cells, self.jobs, self.price_per_hour = folder, list(cells), jobs, price_per_hour
+        self.target = target
         self.states = {cell: self.ended(cell) for cell in self.cells}
         self.begun: dict[Cell, float] = {}
         self.logs: dict[Cell, Log] = {}  # a command for several cells has one log

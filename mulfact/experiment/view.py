@@ -11,7 +11,6 @@ from rich.text import Text
 
 from mulfact.experiment.cells import Cell
 from mulfact.experiment.state import Grid
-from mulfact.layout import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
 from mulfact.modeling.pretraining.progress import clock
 
 SECONDS_BETWEEN_LINES = 15
@@ -97,13 +96,11 @@ def table(grid: Grid) -> Table:
     """Return the grid: what all runs share in the first rows, then a row for each run."""
     view = Table(box=None, pad_edge=False)
     levels = dict.fromkeys(cell.level for cell in grid.cells)
-    width = max(len(SHARED_STAGES), len(RUN_STAGES))
-    view.add_column("")
-    for _ in range(width):
+    rows = {level: [cell for cell in grid.cells if cell.level == level] for level in levels}
+    for _ in range(1 + max(map(len, rows.values()))):
         view.add_column("")
-    for level in levels:
-        stages = SHARED_STAGES if not level else RUN_STAGES if "/" in level else CONDITION_STAGES
-        view.add_row(level or "shared", *(mark(grid, Cell(level, stage)) for stage in stages))
+    for level, cells in rows.items():
+        view.add_row(level or "shared", *(mark(grid, cell) for cell in cells))
     return view
 
 

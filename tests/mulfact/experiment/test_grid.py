@@ -325,7 +325,9 @@ def test_cells_of_a_command_line() -> None:
     line += "outputs/smoke/a/seed-0/recipes/eval.yaml --output_dir outputs/smoke/a/seed-0/sft_final"
     assert cells_in(line, folder) == [Cell("a/seed-0", "sft")]
     assert cells_in("python corpus.py --config outputs/smoke/recipes/corpus.yaml", folder) == [Cell("", "corpus")]
-    assert len(cells_of(["a", "b"], [0, 1, 2])) == 4 + 2 * 3 + 6 * 6
+    runs = [(condition, seed) for condition in "ab" for seed in (0, 1, 2)]
+    assert len(cells_of(runs)) == 4 + 2 * 3 + 6 * 7
+    assert len(cells_of(runs, ("pretrain", "curve"))) == 4 + 2 * 3 + 6 * 2
 
 
 def test_time_left_is_the_mean_of_what_ran_and_names_what_never_did(tmp_path: Path) -> None:
@@ -353,7 +355,7 @@ def test_make_variables_are_read_as_make_passes_them() -> None:
 
 
 def test_a_terminal_shows_the_grid_with_the_share_of_what_runs(tmp_path: Path) -> None:
-    cells = cells_of(["a"], [0])
+    cells = cells_of([("a", 0)])
     grid = Grid(tmp_path, cells, 1, 2.5)
     for cell in cells:
         if cell.stage != "sft":
