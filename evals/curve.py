@@ -24,10 +24,10 @@ from transformers import AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerBase
 
 from mulfact.errors import UserError, command
 from mulfact.evals.curves.probes import Probe, added_token, context_probes, fact_probes
-from mulfact.evals.curves.score import encode, score
+from mulfact.evals.curves.score import Encoded, encode, score
 from mulfact.modeling.pretraining.curve import POINT, points_of
 from mulfact.provenance import stage_output, write_json
-from mulfact.recipe import parse
+from mulfact.settings import parse
 from mulfact.tokenizers.custom import parse_custom_tokens
 from mulfact.tokenizers.facts import Facts, FactToken, read_facts
 
@@ -61,7 +61,8 @@ def main() -> None:
     probes += context_probes(words, validation_texts(arguments.corpus) if words else [], arguments.contexts)
     inputs = [arguments.tokenizer, arguments.tokens, *([arguments.points] if points else [])]
     with stage_output(arguments.output_dir, arguments, inputs, started=started) as folder:
-        tables = [score_point(point, probes, tokenizer, arguments) for point in points]
+        encoded = encode(probes, tokenizer)
+        tables = [score_point(point, encoded, arguments) for point in points]
         pq.write_table(table(tables, probes), folder / SCORES)
         counts = json.loads((Path(arguments.tokens) / "manifest.json").read_text()).get("fact_counts", {})
         reached = [json.loads((point / POINT).read_text()) for point in points]
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def words_of(arguments: CurveArguments, facts: Facts) -> list[FactToken]:
-    """Return the tokens of words: those of the recipe's list, of which an arm may have a half, or those of a placebo."""
+    """Return the tokens of words: those of the recipe's list, also those that a half lacks, or those of a placebo."""
     own = parse_custom_tokens(arguments.custom_tokens)
     return [token for token in own or facts.fact_tokens if token.operands is None]
 
@@ -81,13 +82,11 @@ def validation_texts(corpus: str) -> list[str]:
     return [text for shard in shards for text in pq.read_table(shard, columns=["text"])["text"].to_pylist()]
 
 
-def score_point(
-    point: Path, probes: Sequence[Probe], tokenizer: PreTrainedTokenizerBase, arguments: CurveArguments
-) -> pd.DataFrame:
+def score_point(point: Path, encoded: Sequence[Encoded], arguments: CurveArguments) -> pd.DataFrame:
     """Return step, bits and correctness of each probe, in their order."""
     model = GPT2LMHeadModel.from_pretrained(point, dtype=torch.float32, local_files_only=True, use_safetensors=True)
     model = model.eval().to("cpu" if arguments.use_cpu else "cuda")  # type: ignore[arg-type]  # `to` is wrapped without types
-    bits, correct = score(model, encode(probes, tokenizer, model.config.n_positions), arguments.batch_size)
+    bits, correct = score(model, encoded, arguments.batch_size)
     return pd.DataFrame({"step": json.loads((point / POINT).read_text())["step"], "bits": bits, "correct": correct})
 
 

@@ -1,6 +1,6 @@
 """Pairs of arms that halve another arm's tokens: what they are called, what they change, which runs they make.
 
-    runs_of("mulfact", 2)      # mulfact_half0a and mulfact_half0b with seed 0, mulfact_half1a and mulfact_half1b with seed 1
+    runs_of("mulfact", 2)      # mulfact_half0a and mulfact_half0b, seed 0; mulfact_half1a and mulfact_half1b, seed 1
 
 Pair n holds the half of the tokens that n draws (a) and the others (b). Its two runs share the seed n, so they read the
 same text from the same initial weights. There is no file for such an arm: recipes/arms/ needs one for the whole alone.

@@ -2,8 +2,8 @@
 
     bits, correct = score(model, encode(probes, tokenizer), batch_size=256)
 
-The answer is a text, and its bits are the sum over the tokens in which the arm writes it: so they can be compared
-between tokenizers. It is correct where each of these tokens is the most likely one, which is what greedy decoding gives.
+The answer is a text, and its bits are the sum over the tokens in which the arm writes it: so they compare
+between tokenizers. It is correct where each of these tokens is the most likely one: what greedy decoding gives.
 """
 
 import math
@@ -19,22 +19,25 @@ from mulfact.evals.curves.probes import Probe
 Encoded = tuple[list[int], int]  # ids of prompt and answer, and how many of them are the answer's
 
 
-def encode(probes: Sequence[Probe], tokenizer: PreTrainedTokenizerBase, window: int) -> list[Encoded]:
-    """Return the ids of each probe. Raises UserError where one does not fit the model's `window` of positions."""
+def encode(probes: Sequence[Probe], tokenizer: PreTrainedTokenizerBase) -> list[Encoded]:
+    """Return the ids of each probe: prompt and answer are encoded apart, as a model that is asked meets them."""
     prompts = tokenizer([probe.prompt for probe in probes])["input_ids"]
     answers = tokenizer([probe.answer for probe in probes])["input_ids"]
-    for probe, prompt, answer in zip(probes, prompts, answers, strict=True):
-        if len(prompt) + len(answer) > window:
-            raise UserError(
-                f"a probe of {probe.unit!r} has {len(prompt) + len(answer)} tokens, the model's window {window}: "
-                "raise pretrain.n_positions"
-            )
     return [(prompt + answer, len(answer)) for prompt, answer in zip(prompts, answers, strict=True)]
 
 
 @torch.inference_mode()
 def score(model: GPT2LMHeadModel, encoded: Sequence[Encoded], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bits of each answer, float64, and whether greedy decoding gives it, both (probes,)."""
+    """Return the bits of each answer, float64, and whether greedy decoding gives it, both (probes,).
+
+    Raises UserError where a probe is longer than the model's window.
+    """
+    longest = max(len(ids) for ids, _ in encoded)
+    if longest > model.config.n_positions:
+        raise UserError(
+            f"a prompt with its answer has {longest} tokens, the model's window {model.config.n_positions}: raise "
+            "pretrain.n_positions"
+        )
     bits, correct = np.zeros(len(encoded)), np.ones(len(encoded), bool)
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index][0]))  # little padding
     for start in range(0, len(order), batch_size):

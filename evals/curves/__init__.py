@@ -1,0 +1,1 @@
+"""Which answers are asked at every point of a run, what they score, and what a pair of halves says of tokens."""
