@@ -4,9 +4,11 @@
         print(load_problems('data/gsm8k', 'test')[0])"
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from mulfact.data_builders.synthetic.word_problems import problems
 from mulfact.errors import UserError
 
 SYNTHETIC_SEED_OFFSET = 1_000_003  # the corpus draws from the generator too: not the same problems again
-NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?")
+# ASCII digits, commas between thousands only: 1,2 is a list of two.
+NUMBER = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?")
+ANSWER_LINE = re.compile(rf"####[ \t]+([-+]?)\$?({NUMBER.pattern})%?\.?")
 
 
 def load_problems(source: str, split: str) -> list[Problem]:
@@ -46,18 +50,34 @@ def check_hub_id(source: str, key: str) -> None:
 def parse_problem(row: Mapping[str, Any], where: str) -> Problem:
     """Return a row of GSM8K as a problem; the answer's commas are dropped, and a step is one <<...>> annotation.
 
-    Raises UserError when a column is missing or empty, or when no line `#### <number>` ends the answer.
+    Raises UserError when a column is missing or empty, when the answer's last line is not `#### <one number>`, or
+    when an answer would be read before that line.
     """
     for column in ("question", "answer"):
         if not isinstance(row.get(column), str) or not row[column].strip():
             raise UserError(f"{where}: no text in {column!r}; found the columns {', '.join(row)}")
-    solution, _, _ = row["answer"].partition("####")
-    answer = extract_answer(row["answer"])
+    solution, _, last = row["answer"].replace("\r\n", "\n").rstrip().rpartition("\n")
+    answer = parse_answer_line(last)
     if answer is None:
         raise UserError(
-            f"{where}: the answer has no line '#### <number>'; it ends {row['answer'][-40:]!r}; repair or remove it"
+            f"{where}: the answer has no line '#### <number>'; it ends {last[-40:]!r}; its last line must be this mark "
+            "and one number; repair or remove it"
         )
-    return Problem(row["question"].strip(), solution.strip(), answer, solution.count("<<"), "gsm8k")
+    solution = solution.strip()
+    if (early := extract_answer(solution)) is not None:
+        raise UserError(
+            f"{where}: the solution says '#### {early}' before its last line '{last}'; an answer is read at the first "
+            "'####', so take that mark out"
+        )
+    return Problem(row["question"].strip(), solution, answer, solution.count("<<"), "gsm8k")
+
+
+def parse_answer_line(line: str) -> str | None:
+    """Return the number of a line `#### <one number>`, without commas, dollars, percent or final period; else None."""
+    match = ANSWER_LINE.fullmatch(line.strip())
+    if match is None or (match.group(1) and match.group(2).startswith("-")):
+        return None
+    return match.group(1).replace("+", "") + match.group(2).replace(",", "")
 
 
 def synthetic_problems(seed: int, count: int, max_steps: int, held_out: bool, max_operand: int = 9) -> list[Problem]:
@@ -89,10 +109,10 @@ def load_extra_set(
     reasons: Counter = Counter()
     for where, row in extra_rows(entry["source"]):
         problem = parse_extra(row, where)
-        reason = "no number for an answer" if problem is None else refuse(problem)
+        reason = problem if isinstance(problem, str) else refuse(problem)
         if reason is not None:
             reasons[reason] += 1
-        elif problem is not None:
+        elif isinstance(problem, Problem):
             chosen.append(problem)
             if len(chosen) == rows:
                 return chosen, reasons
@@ -128,21 +148,42 @@ def extra_rows(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield from ((f"{source}, row {number}", row) for number, row in enumerate(stream_hub(source, "train")))
 
 
-def parse_extra(row: Mapping[str, Any], where: str) -> Problem | None:
-    """Return a row of a further set as a problem; None when its answer is not a number that can be had.
+def parse_extra(row: Mapping[str, Any], where: str) -> Problem | str:
+    """Return a row of a further set as a problem, or why it is left out: what it lacks, or what is no one number.
 
-    Raises UserError for a row without a question, or with the columns of no set that is known.
+    Raises UserError for the columns of no set that is known, and for a row of GSM8K's own that `parse_problem` refuses.
     """
-    if not isinstance(row.get("question"), str) or not row["question"].strip():
-        raise UserError(f"{where}: no text in 'question'; found the columns {', '.join(row)}")
+    if "question" not in row or not ("code" in row or "answer" in row):
+        raise UserError(f"{where}: no columns question and answer, or code; found the columns {', '.join(row)}")
+    question = text_or_none(row["question"])
+    if question is None:
+        return "no question"
     if "code" in row:
-        solved = solve(str(row["code"]))
-        return None if solved is None else Problem(str(row["question"]).strip(), *solved, 0)
-    if worked := {"cot", "steps"} & set(row):
-        number = NUMBER.fullmatch(str(row.get("answer", "")).removeprefix("####").strip())
-        steps = row[min(worked)]  # GSM8k-Aug has its steps in one string, copies of it a list
-        solution = "\n".join(map(str, steps)) if isinstance(steps, list) else str(steps).strip()
-        if number is None or not solution:
-            return None
-        return Problem(str(row["question"]).strip(), solution, number.group().replace(",", ""), solution.count("<<"))
-    return parse_problem(row, where)
+        solved = solve(row["code"]) if isinstance(row["code"], str) else None
+        return "no number for an answer" if solved is None else Problem(question, *solved, 0)
+    if not {"cot", "steps"} & set(row):
+        return "no answer" if row["answer"] is None else parse_problem(row, where)
+    answer = number_of(row["answer"])
+    if answer is None:
+        return "no number for an answer"
+    # GSM8k-Aug has its steps in one string, copies of it a list.
+    steps = next((row[column] for column in ("cot", "steps") if row.get(column) is not None), None)
+    lines = [text_or_none(step) for step in (steps if isinstance(steps, list) else [steps])]
+    solution = "\n".join(line for line in lines if line is not None)
+    if None in lines or not lines:
+        return "no solution"
+    if extract_answer(solution) is not None:
+        return "an answer line inside the solution"
+    return Problem(question, solution, answer, solution.count("<<"))
+
+
+def text_or_none(value: Any) -> str | None:
+    """Return a value's text without white space around it; None for an empty one and for what is no text."""
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def number_of(value: Any) -> str | None:
+    """Return an answer, which may be a JSON number or text as behind `####`, as GSM8K writes it; None for others."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{Decimal(str(value)).normalize():f}" if math.isfinite(value) else None
+    return parse_answer_line(f"#### {value.strip().removeprefix('####')}") if isinstance(value, str) else None

@@ -7,22 +7,23 @@ A model of this experiment can show nothing on an answer such as \\frac{1}{2} or
 it. So only items of the chosen levels are kept whose last \\boxed{...} holds a plain integer or decimal number.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mulfact.data_builders.problem_sets.gsm8k import NUMBER
 from mulfact.data_builders.problem_sets.word_problem_sets import Question, benchmark, text
 from mulfact.data_builders.problems.items import Benchmark
+from mulfact.data_builders.sources.finding import file_format, files_below
 from mulfact.data_builders.storage.rows import HUB_ID, read_hub_configs, read_jsonl
 from mulfact.errors import UserError
+from mulfact.text_files import read_json
 
 LEVELS = range(1, 6)
 LEVEL = re.compile(r"(?:Level )?([1-5?])")
 BOXED = re.compile(r"\\boxed\s*\{")
-NUMBER = re.compile(r"-?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?")  # 1,2 is a list of two
 THOUSANDS = re.compile(r"(?:\{,\}|,\\!|\\!,)(?=\d{3})")  # how MATH's LaTeX sets the comma of 1,000
 
 
@@ -58,11 +59,11 @@ def math_rows(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if path.is_file():
         yield from ((f"{path}, line {number}", row) for number, row in read_jsonl(path))
     elif path.is_dir():
-        files = sorted([*path.rglob("*.jsonl"), *path.rglob("*.json")])
+        files = [file for file in files_below(path) if file_format(file) in (".jsonl", ".json")]
         if not files:
             raise UserError(f"{path} holds no .jsonl and no .json file: expected MATH's problems, or a Hub id")
         for file in files:
-            if file.suffix == ".jsonl":
+            if file_format(file) == ".jsonl":
                 yield from math_rows(str(file))
             else:
                 yield str(file), read_problem(file)
@@ -74,10 +75,7 @@ def math_rows(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def read_problem(path: Path) -> Mapping[str, Any]:
     """Return the problem of one of the authors' files. Raises UserError when it holds none."""
-    try:
-        row = json.loads(path.read_bytes().decode())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not UTF-8 JSON ({error}); get the file again") from error
+    row = read_json(path)
     if not isinstance(row, dict):
         raise UserError(f"{path}: expected a JSON object with problem, level and solution")
     return row

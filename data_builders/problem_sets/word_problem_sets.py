@@ -7,7 +7,7 @@ Every published item is kept, the Hub's splits together, so that both forms give
 ASDiv has answers that are not one number; its numeric-answer subset is defined by NUMERIC_ANSWER.
 """
 
-import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from mulfact.data_builders.problems.items import Benchmark, Item, text_ids
 from mulfact.data_builders.problems.prompts import format_prompt
 from mulfact.data_builders.storage.rows import HUB_ID, read_hub
 from mulfact.errors import UserError
+from mulfact.text_files import read_json
 
 # "9 (apples)", "0.46 (dollars)", "383": one decimal number, then nothing or a unit in brackets. Left out: "Yes",
 # "5:45", "8; 40", "5/2", "6th".
@@ -51,7 +52,8 @@ def multiarith(source: str) -> Benchmark:
             solutions = row.get("lSolutions")
             if not isinstance(solutions, list) or len(solutions) != 1:
                 raise UserError(f"{where}: expected one number in 'lSolutions', found {solutions!r}")
-            questions.append(Question(text(row, "sQuestion", where), str(solutions[0]), where))
+            answer = text({"lSolutions": solutions[0]}, "lSolutions", where)
+            questions.append(Question(text(row, "sQuestion", where), answer, where))
         else:
             questions.append(Question(text(row, "question", where), text(row, "final_ans", where), where))
     return benchmark(
@@ -96,10 +98,7 @@ def json_or_hub_rows(source: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
     if not path.is_file():
         yield from hub_rows(source)
         return
-    try:
-        rows = json.loads(path.read_bytes().decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not UTF-8 JSON ({error}); get the file again") from error
+    rows = read_json(path)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{path}: expected a JSON list of objects, one for each problem")
     for index, row in enumerate(rows):
@@ -114,10 +113,13 @@ def hub_rows(source: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
 
 
 def text(row: Mapping[str, Any], column: str, where: str) -> str:
-    """Return a column as stripped text. Raises UserError when it is missing or empty."""
+    """Return a column, text or a number, as stripped text. Raises UserError when it is missing, empty or else."""
     value = row.get(column)
-    if value is None or not str(value).strip():
+    if value is None or (isinstance(value, str) and not value.strip()):
         raise UserError(f"{where}: no {column!r}; found the columns {', '.join(row)}")
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number and not isinstance(value, str):
+        raise UserError(f"{where}: {column!r} holds {value!r}; expected text or a number")
     return str(value).strip()
 
 

@@ -10,15 +10,15 @@ process generates their text.
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from mulfact.data_builders.sources.files import BadRecord, Record
+from mulfact.data_builders.sources.files import Record, Row
 from mulfact.data_builders.sources.readers import Position, SourceReader
 from mulfact.data_builders.sources.settings import SourceSettings
 from mulfact.data_builders.synthetic.documents import SyntheticSettings, documents
 from mulfact.errors import UserError
+from mulfact.text_files import BadRecord
 
 # A document that spells a control token would be read as one, and a fact token's name in some arms only.
 RESERVED = re.compile(r"<\|endoftext\|>|<\|pad\|>|<MUL_\d")
@@ -91,8 +91,8 @@ def open_source(
 
 def accept(record: Record, settings: SourceSettings) -> tuple[str, str | None]:
     """Return a record's text and None, or "" and the reason why it is left out. Raises UserError for a bad record."""
-    if isinstance(record, Mapping):
-        if settings.language is not None and record.get(settings.language_column) != settings.language:
+    if isinstance(record, Row):
+        if settings.language is not None and record.columns.get(settings.language_column) != settings.language:
             return "", "other_language"
         record = text_of(record, settings)
     if isinstance(record, BadRecord):
@@ -109,11 +109,12 @@ def accept(record: Record, settings: SourceSettings) -> tuple[str, str | None]:
     return text, None
 
 
-def text_of(row: Mapping[str, Any], settings: SourceSettings) -> str | BadRecord:
+def text_of(row: Row, settings: SourceSettings) -> str | BadRecord:
     """Return the document that a row holds."""
-    text = row.get(settings.text_column)
+    column, text = settings.text_column, row.columns.get(settings.text_column)
     if isinstance(text, str):
         return text
-    found = f"{type(text).__name__} in the" if settings.text_column in row else "no"
-    where = f"source {settings.name}: a record with {found} column {settings.text_column!r}"
-    return BadRecord("no_text", f"{where} (it has: {', '.join(map(str, row))})")
+    if column not in row.columns:
+        return BadRecord("no_text", f"{row.where}: no column {column!r}; its columns: {', '.join(row.columns)}")
+    found = "null" if text is None else f"{type(text).__name__}: {str(text)[:40]!r}"
+    return BadRecord("no_text", f"{row.where}: no text in the column {column!r}, but {found}")

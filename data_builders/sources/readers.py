@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from mulfact.data_builders.sources.files import Record, read_file
+from mulfact.data_builders.sources.files import Record, Row, read_file
 from mulfact.data_builders.sources.settings import SourceSettings
+from mulfact.data_builders.storage.rows import first_line
 from mulfact.errors import UserError
 
 Position = dict[str, Any]
@@ -119,12 +120,14 @@ class HubReader:
                     f"its columns: {', '.join(found)}"
                 )
             self.stream = self.stream.select_columns(settings.columns)
+        self.row = 0
         if position is not None:
-            self.stream.load_state_dict(position)
+            self.row = position["row"]
+            self.stream.load_state_dict(position["stream"])
         self.reconnections = 0
 
     def position(self) -> Position:
-        return self.stream.state_dict()
+        return {"row": self.row, "stream": self.stream.state_dict()}
 
     def __iter__(self) -> Iterator[Record]:
         records = iter(self.stream)
@@ -136,11 +139,12 @@ class HubReader:
                 return
             except Exception as error:
                 raise UserError(
-                    f"source {self.settings.name}: reading {self.settings.dataset} failed ({_first_line(error)}); run "
+                    f"source {self.settings.name}: reading {self.settings.dataset} failed ({first_line(error)}); run "
                     "the same command again: it goes on behind the last finished shard"
                 ) from error
             self.reconnections += retries().count - before
-            yield record
+            self.row += 1
+            yield Row(f"source {self.settings.name}: row {self.row} of {self.settings.dataset}", record)
 
 
 def pin_revision(settings: SourceSettings) -> SourceSettings:
@@ -162,10 +166,6 @@ def pin_revision(settings: SourceSettings) -> SourceSettings:
 
 def _unopened(settings: SourceSettings, error: Exception) -> UserError:
     return UserError(
-        f"source {settings.name}: cannot open the data set {settings.dataset!r} ({_first_line(error)}); check "
+        f"source {settings.name}: cannot open the data set {settings.dataset!r} ({first_line(error)}); check "
         "its name, subset, split and revision, the network, HF_ENDPOINT, and HF_TOKEN if it is gated"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), 'no message')}"

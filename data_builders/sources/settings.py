@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mulfact.data_builders.sources.files import find_files
+from mulfact.data_builders.sources.finding import find_files
 from mulfact.errors import UserError, unknown
 
 SYNTHETIC = "synthetic"
@@ -57,7 +57,9 @@ class SourceSettings:
             raise UserError(f"{where}: both files and dataset are given; a source is one of them")
         if self.generated and self.name != SYNTHETIC:
             raise UserError(f"{where}: give files or dataset (only the source named {SYNTHETIC} is generated)")
-        if self.files is not None and (isinstance(self.files, str) or not self.files):
+        if self.files is not None and not (
+            isinstance(self.files, list) and self.files and all(isinstance(one, str) and one for one in self.files)
+        ):
             raise UserError(f"{where}: files is {self.files!r}; expected a list of paths")
 
     @property

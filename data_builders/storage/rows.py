@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mulfact.errors import UserError
+from mulfact.text_files import BadRecord, json_lines
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
@@ -21,22 +22,10 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises UserError, with file and line, when it is missing or empty, and for a line that is not a UTF-8 JSON object.
     """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: expected a file with one JSON object a line")
-    number = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except UnicodeDecodeError as error:
-                raise UserError(f"{path}, line {number}: not UTF-8 ({error.reason}); convert the file") from error
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not JSON ({error.msg}); repair or remove the line") from error
-            if not isinstance(row, dict):
-                raise UserError(f"{path}, line {number}: expected a JSON object, found {line[:60]!r}")
-            yield number, row
-    if number == 0:
-        raise UserError(f"{path} is empty: expected one JSON object a line; get the file again")
+    for number, row in json_lines(path):
+        if isinstance(row, BadRecord):
+            raise UserError(f"{row.message}; repair or remove the line")
+        yield number, row
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -77,13 +66,20 @@ def stream_hub(name: str, split: str) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def hub_errors(name: str) -> Iterator[None]:
-    """Turn what goes wrong between us and the Hub into a UserError."""
-    import httpx
+    """Turn what goes wrong between us and the Hub into a UserError.
 
+    httpx2, requests, aiohttp, fsspec, Arrow and `datasets` each raise their own classes, which have no base in common
+    and change from one version to the next: whatever one of these calls raises is the answer of the Hub or its absence.
+    """
     try:
         yield
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    except Exception as error:
         raise UserError(
-            f"{name} is neither a path here nor a data set that the Hub gave ({str(error).splitlines()[0]}); "
-            "correct the name, or check the network, HF_ENDPOINT and HF_TOKEN"
+            f"{name} is neither a path here nor a data set that the Hub gave ({first_line(error)}); "
+            "correct the name, or check the network, HF_ENDPOINT, HF_TOKEN and the proxy"
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """Return what an exception says, in one line: its class, and its first line of text."""
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), 'no message')}"

@@ -5,6 +5,7 @@ import json
 import datasets
 import pytest
 
+from mulfact.data_builders.posttrain import format_completion
 from mulfact.data_builders.problem_sets.gsm8k import (
     load_extra_set,
     load_problems,
@@ -14,6 +15,7 @@ from mulfact.data_builders.problem_sets.gsm8k import (
 )
 from mulfact.data_builders.problems.problem import Problem
 from mulfact.errors import UserError
+from mulfact.evals.grading.answers import extract_answer
 
 ROW = {"question": " How many? ", "answer": "6*9=<<6*9=54>>54\nIt is 1,054.\n#### 1,054"}
 
@@ -46,7 +48,24 @@ def write(path, *lines):
         ('{"question": 5, "answer": "#### 5"}', r"line 2: no text in 'question'"),
         ('{"question": "q", ', r"line 2: not JSON"),
         ('["q", "a"]', r"line 2: expected a JSON object"),
-        ("", r"line 2: not JSON"),
+        ('{"question": "q", "answer": "Half.\\n#### 1/2"}', r"line 2: the answer has no line .*it ends '#### 1/2'"),
+        ('{"question": "q", "answer": "#### 1, 2"}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": "#### 1,2"}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": "#### 15 or 16"}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": "#### 15.."}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": "#### --5"}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": "#### +-5"}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": "#### \\u0661\\u0665"}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": "#### \\uff15"}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": "#### 15\\nThat is all."}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": "#### "}', r"line 2: the answer has no line"),
+        ('{"question": "q", "answer": null}', r"line 2: no text in 'answer'"),
+        ('{"question": "q", "answer": NaN}', r"line 2: no text in 'answer'"),
+        (
+            '{"question": "q", "answer": "#### 1. First\\n3*5=15\\n#### 15"}',
+            r"line 2: the solution says '#### 1\.' before its last line '#### 15'",
+        ),
+        ('{"question": "q", "answer": "\\ud83d #### 5"}', r"line 2: 'answer' holds .*half a surrogate pair"),
         (b'{"question": "caf\xe9", "answer": "#### 5"}', r"line 2: not UTF-8"),
     ],
 )
@@ -54,6 +73,31 @@ def test_a_bad_line_is_named(tmp_path, second_line, message):
     write(tmp_path / "train.jsonl", json.dumps(ROW) + "\n", second_line, "\n")
     with pytest.raises(UserError, match=rf"train.jsonl, {message}"):
         load_problems(str(tmp_path), "train")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("3*5=15.\n#### 15.", ("3*5=15.", "15")),
+        ("3*5=15\r\nYes.\r\n#### 15\r\n", ("3*5=15\nYes.", "15")),
+        ("#### -15", ("", "-15")),
+        ("It is.\n#### +15", ("It is.", "15")),
+        ("It is.\n#### $1,234.50", ("It is.", "1234.50")),
+        ("It is.\n#### -$15.", ("It is.", "-15")),
+        ("It is.\n####  15%\n\n", ("It is.", "15")),
+        ("#### First\n3*5=15\n#### Then\n#### 15", ("#### First\n3*5=15\n#### Then", "15")),
+    ],
+)
+def test_the_last_line_is_the_answer(answer, expected):
+    problem = parse_problem({"question": "q", "answer": answer}, "here")
+    assert (problem.solution, problem.answer) == expected
+    for style in ("cot", "direct"):
+        assert extract_answer(format_completion(problem.solution, problem.answer, style)) == problem.answer
+
+
+def test_both_readers_of_rows_leave_out_blank_lines_and_marks(tmp_path):
+    write(tmp_path / "train.jsonl", b"\xef\xbb\xbf\r\n", json.dumps(ROW) + "\r\n", " \n", json.dumps(ROW))
+    assert [problem.answer for problem in load_problems(str(tmp_path), "train")] == ["1054", "1054"]
 
 
 def test_missing_and_empty_files(tmp_path):
@@ -102,28 +146,47 @@ TINY = 'def simple_math_problem() -> int:\n    """\n    Ann\n    """\n    a = 6\
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
+        ({"question": "q", "cot": "c", "answer": 50}, ("c", "50", 0)),
+        ({"question": "q", "cot": "c", "answer": 50.0}, ("c", "50", 0)),
+        ({"question": "q", "cot": "c", "answer": 0.25}, ("c", "0.25", 0)),
+        ({"question": "q", "cot": "c", "answer": "$50."}, ("c", "50", 0)),
+        ({"question": "q", "cot": "c", "answer": True}, "no number for an answer"),
+        ({"question": "q", "cot": "c", "answer": float("nan")}, "no number for an answer"),
+        ({"question": "q", "cot": "c", "answer": None}, "no number for an answer"),
+        ({"question": "q", "cot": "c", "answer": ["50"]}, "no number for an answer"),
+        ({"question": "q", "cot": "c", "answer": "５０"}, "no number for an answer"),
+        ({"question": "q", "cot": None, "answer": "50"}, "no solution"),
+        ({"question": "q", "cot": float("nan"), "answer": "50"}, "no solution"),
+        ({"question": "q", "cot": ["c", None], "answer": "50"}, "no solution"),
+        ({"question": "q", "cot": ["c", ["d"]], "answer": "50"}, "no solution"),
+        ({"question": "q", "cot": [], "answer": "50"}, "no solution"),
+        ({"question": "q", "cot": "#### 1. First", "answer": "50"}, "an answer line inside the solution"),
+        ({"question": None, "cot": "c", "answer": "50"}, "no question"),
+        ({"question": " ", "code": TINY}, "no question"),
+        ({"question": "q", "code": None}, "no number for an answer"),
+        ({"question": "q", "answer": None}, "no answer"),
         ({"question": "q", "cot": "<<6*9=54>> <<54-4=50>>", "answer": "50"}, ("<<6*9=54>> <<54-4=50>>", "50", 2)),
         ({"question": "q", "cot": "So <<6*9=54>>54.", "answer": "#### 1,054"}, ("So <<6*9=54>>54.", "1054", 1)),
-        ({"question": "q", "cot": "<<1/3=0.3>>", "answer": "1/3"}, None),
-        ({"question": "q", "cot": "", "answer": "5"}, None),
+        ({"question": "q", "cot": "<<1/3=0.3>>", "answer": "1/3"}, "no number for an answer"),
+        ({"question": "q", "cot": "", "answer": "5"}, "no solution"),
         (
             {"question": "q", "steps": ["<<6*9=54>>", "<<54-4=50>>"], "answer": "50"},
             ("<<6*9=54>>\n<<54-4=50>>", "50", 2),
         ),
         ({"question": "q", "cot": ["<<6*9=54>>"], "answer": "54", "steps": None}, ("<<6*9=54>>", "54", 1)),
         ({"question": "q", "code": TINY}, ("a = 6\nb = a * 9", "54", 0)),
-        ({"question": "q", "code": "import os"}, None),
+        ({"question": "q", "code": "import os"}, "no number for an answer"),
         (ROW, ("6*9=<<6*9=54>>54\nIt is 1,054.", "1054", 1)),
     ],
 )
 def test_rows_of_further_sets(row, expected):
     problem = parse_extra(row, "here")
-    assert expected == (None if problem is None else (problem.solution, problem.answer, problem.steps))
+    assert expected == (problem if isinstance(problem, str) else (problem.solution, problem.answer, problem.steps))
 
 
-@pytest.mark.parametrize("row", [{"cot": "c", "answer": "5"}, {"question": " ", "code": TINY}, {"problem": "q"}])
-def test_a_row_without_a_question_is_refused(row):
-    with pytest.raises(UserError, match="line 7: no text in 'question'; found the columns"):
+@pytest.mark.parametrize("row", [{"cot": "c", "answer": "5"}, {"question": "q", "cot": "c"}, {"problem": "q"}])
+def test_a_row_of_an_unknown_set_is_refused(row):
+    with pytest.raises(UserError, match="line 7: no columns question and answer, or code; found the columns"):
         parse_extra(row, "train.jsonl, line 7")
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mulfact.data_builders.sources.files import Row
 from mulfact.data_builders.sources.readers import SourceReader
 from mulfact.data_builders.sources.settings import SourceSettings
 from mulfact.errors import UserError
@@ -90,7 +91,7 @@ def settings(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_lost_connections_are_found_again_and_counted(server: Server, settings: SourceSettings) -> None:
     server.failures = 2
     reader = SourceReader(settings, None)
-    texts = [record["text"] for record in reader if isinstance(record, dict)]
+    texts = [record.columns["text"] for record in reader if isinstance(record, Row)]
     assert [text.partition(":")[0] for text in texts] == [f"Document {number}" for number in range(ROWS)]
     assert server.failures == 0
     assert reader.position()["reconnections"] >= 1

@@ -94,12 +94,22 @@ def test_the_text_may_stand_in_another_column(tmp_path: Path) -> None:
 
 def test_bad_records_are_refused_or_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b'{"text": "good"}\n{"body": "no text"}\n{"text": 5}\n\xff\n{"text": "good too"}\n')
-    with pytest.raises(UserError, match=r"no column 'text' \(it has: body\); correct it, or set bad_records: skip"):
-        read_all(SourceSettings("a", 1.0, files=[str(path)]))
+    lines = [b'{"text": "good"}', b'{"body": "no text"}', b'{"text": 5}', b"\xff", b'{"text": null}']
+    lines += [b'{"text": "\\ud83d"}', b'{"text": "good too", "body": "\\ud83d"}']
+    for index, message in {
+        1: "no column 'text'; its columns: body; correct it, or set bad_records: skip for source a",
+        2: "no text in the column 'text', but int: '5'",
+        3: "not UTF-8",
+        4: "no text in the column 'text', but null",
+        5: "'text' holds .*d83d', half a surrogate pair",
+    }.items():
+        path.write_bytes(lines[0] + b"\n\n" + lines[index])
+        with pytest.raises(UserError, match=rf"a\.jsonl, line 3: {message}"):
+            read_all(SourceSettings("a", 1.0, files=[str(path)]))
+    path.write_bytes(b"\n".join(lines))
     (block,) = read_all(SourceSettings("a", 1.0, files=[str(path)], bad_records="skip"))
     assert block.texts() == ["good", "good too"]
-    assert block.skipped == {"no_text": 2, "not_utf8": 1}
+    assert block.skipped == {"no_text": 3, "not_utf8": 2}
 
 
 @pytest.mark.parametrize(
@@ -149,6 +159,8 @@ def test_the_revision_of_a_hub_set_is_pinned(monkeypatch: pytest.MonkeyPatch, da
         ({"name": "a", "weight": 1.0, "files": ["x"], "repeat": 0}, "a: repeat is 0; expected a whole number from 1"),
         ({"name": "a", "weight": 1.0, "files": ["x"], "dataset": "y"}, "both files and dataset"),
         ({"name": "a", "weight": 1.0, "files": "x.txt"}, "files is 'x.txt'; expected a list"),
+        ({"name": "a", "weight": 1.0, "files": ["x", None]}, r"files is \['x', None\]; expected a list of paths"),
+        ({"name": "a", "weight": 1.0, "files": [""]}, r"files is \[''\]; expected a list of paths"),
         ({"name": "a", "weight": 1.0, "files": ["x"], "bad_records": "ignore"}, "expected refuse or skip"),
         ({"name": "a", "wieght": 1.0, "files": ["x"]}, "unknown key 'wieght'; did you mean 'weight'"),
         ({"name": "a", "files": ["x"]}, "'weight' is missing"),
