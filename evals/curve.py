@@ -24,14 +24,13 @@ from transformers import AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerBase
 
 from mulfact.errors import UserError, command
 from mulfact.evals.curves.probes import Probe, added_token, context_probes, fact_probes
+from mulfact.evals.curves.records import CURVE, SCORES
 from mulfact.evals.curves.score import Encoded, encode, score
 from mulfact.modeling.pretraining.curve import POINT, points_of
 from mulfact.provenance import stage_output, write_json
 from mulfact.settings import parse
 from mulfact.tokenizers.custom import parse_custom_tokens
 from mulfact.tokenizers.facts import Facts, FactToken, read_facts
-
-CURVE, SCORES = "curve.json", "scores.parquet"
 
 
 @dataclass
