@@ -25,6 +25,11 @@ def unknown(kind: str, name: str, valid: Iterable[str], where: str) -> UserError
     return UserError(f"{where}: unknown {kind} {name!r}; {hint}")
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an exception says, in one line: its class, and its first line of text."""
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), 'no message')}"
+
+
 def command(main: Callable[[], None]) -> Callable[[], None]:
     """Wrap a command's `main`: a UserError, a full disk or an interrupt ends with a message, not with a traceback."""
 

@@ -25,4 +25,5 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "injected"
     cut: bool = False  # the connection is closed in the middle of the body, of a request or an answer
+    slow: float = 0.0  # seconds that pass before the answer
     stall: threading.Event | None = None  # set when the body was read half; the answer never comes

@@ -108,6 +108,8 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         self.call.body = self.read_body()
+        if fault and fault.slow:
+            threading.Event().wait(fault.slow)
         if fault and fault.status:
             self.send_json(fault.status, {"error": fault.message}, fault.headers)
             return

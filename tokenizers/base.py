@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from mulfact.errors import UserError, command
+from mulfact.errors import UserError, command, first_line
 from mulfact.provenance import stage_output, write_json
 from mulfact.settings import parse
 
@@ -127,10 +127,9 @@ def find_tokenizer(source: str) -> Tokenizer:
     try:
         return Tokenizer.from_pretrained(source)
     except Exception as error:  # the library raises its own and huggingface_hub's exceptions
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"base_tokenizer.source is {source!r}, which is no local folder and could not be read from the Hub "
-            f"({reason}); give a folder with {' or '.join(map(' + '.join, VOCABULARY_FILES))}"
+            f"({first_line(error)}); give a folder with {' or '.join(map(' + '.join, VOCABULARY_FILES))}"
         ) from error
 
 

@@ -15,8 +15,7 @@ from typing import Any, Protocol
 
 from mulfact.data_builders.sources.files import Record, Row, read_file
 from mulfact.data_builders.sources.settings import SourceSettings
-from mulfact.data_builders.storage.rows import first_line
-from mulfact.errors import UserError
+from mulfact.errors import UserError, first_line
 
 Position = dict[str, Any]
 

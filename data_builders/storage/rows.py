@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mulfact.errors import UserError
+from mulfact.errors import UserError, first_line
 from mulfact.text_files import BadRecord, json_lines
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -78,8 +78,3 @@ def hub_errors(name: str) -> Iterator[None]:
             f"{name} is neither a path here nor a data set that the Hub gave ({first_line(error)}); "
             "correct the name, or check the network, HF_ENDPOINT, HF_TOKEN and the proxy"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """Return what an exception says, in one line: its class, and its first line of text."""
-    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), 'no message')}"

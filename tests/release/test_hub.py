@@ -4,6 +4,7 @@ from json import JSONDecodeError
 
 import httpx2
 import pytest
+from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from mulfact.errors import UserError
@@ -44,11 +45,38 @@ def test_a_passing_fault_is_waited_out(waits: list[float], capsys: pytest.Captur
     assert capsys.readouterr().err.splitlines()[1] == "the Hub did not answer (ConnectError); trying again in 1 s"
 
 
-@pytest.mark.parametrize(("value", "waited"), [("100000", 300.0), ("soon", 0.5), ("Wed, 21 Oct 2026", 0.5)])
+@pytest.mark.parametrize(
+    ("value", "waited"),
+    [
+        ("100000", 300.0),
+        ("soon", 0.5),
+        ("", 0.5),
+        ("Wed, 21 Oct 2026", 0.5),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", 300.0),
+    ],
+)
 def test_what_the_hub_asks_for_is_bounded_and_read_if_it_is_a_number(
     waits: list[float], value: str, waited: float
 ) -> None:
     hub.persist(Flaky(refusal(429, Retry_After=value)), "x", exist_ok=True)
+    assert waits == [waited]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "waited"),
+    [
+        (429, {"ratelimit": '"api";r=0;t=55', "ratelimit-policy": '"fixed window";"api";q=500;w=300'}, 56.0),
+        (429, {"RateLimit": '"api";r=0;t=299'}, 300.0),
+        (429, {"ratelimit": '"api";r=0;t=55', "Retry_After": "7"}, 7.0),
+        (429, {"ratelimit": "nonsense"}, 0.5),
+        (500, {"ratelimit": '"api";r=400;t=55'}, 0.5),
+    ],
+)
+def test_the_hubs_own_rate_limit_is_waited_for(
+    waits: list[float], status: int, headers: dict[str, str], waited: float
+) -> None:
+    hub.persist(Flaky(refusal(status, **headers)), "x", exist_ok=True)
     assert waits == [waited]
 
 
@@ -92,3 +120,34 @@ def test_a_missing_file_is_told_by_its_reason() -> None:
 def test_offline_mode_is_told() -> None:
     with pytest.raises(UserError, match="HF_HUB_OFFLINE is set; unset it"), hub.told_in_a_line("push"):
         raise OfflineModeIsEnabled("Cannot reach")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"ALL_PROXY": "socks5://127.0.0.1:9"}, "the proxy in ALL_PROXY, .* cannot be used .*(socks|SOCKS)"),
+        ({"ALL_PROXY": "nonsense://127.0.0.1:9"}, "the proxy in ALL_PROXY, .* cannot be used"),
+        ({"ALL_PROXY": "http://127.0.0.1:nine"}, "the proxy in ALL_PROXY, .* cannot be used"),
+        ({"ALL_PROXY": "http://127.0.0.1:9"}, "https://hub.invalid cannot be reached .*; check the network, the proxy"),
+        ({}, "https://hub.invalid cannot be reached .*; check the network"),
+    ],
+)
+def test_a_way_to_the_hub_that_leads_nowhere_is_told(
+    monkeypatch: pytest.MonkeyPatch, waits: list[float], variables: dict[str, str], message: str
+) -> None:
+    from huggingface_hub.utils import _http
+
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(hub.constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+    _http.close_session()
+    try:
+        expected = pytest.raises(UserError, match=f"push to someone: {message}")
+        with expected as caught, hub.told_in_a_line("push to someone"):
+            hub.persist(HfApi(endpoint="https://hub.invalid", token="t").whoami)
+        assert "\n" not in str(caught.value)
+    finally:
+        _http.close_session()
