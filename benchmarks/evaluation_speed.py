@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from mulfact.evals.evaluate import EvalArguments, check_recipe, evaluate, read_facts, silence_libraries
+from mulfact.evals.evaluate import EvalArguments, check_recipe, evaluate, silence_libraries
 from mulfact.evals.evaluation.tasks import read_benchmarks
 from mulfact.settings import load_yaml
+from mulfact.tokenizers.facts import read_facts
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
         check_recipe(arguments, benchmarks)
         silence_libraries()
         started = time.monotonic()
-        rows = evaluate(folder, benchmarks, arguments)
+        rows, _ = evaluate(folder, benchmarks, arguments, 1024 - options.cot_tokens, used=[])
     items = sum(map(len, rows.values()))
     device = "CPU" if options.use_cpu else torch.cuda.get_device_name()
     peak = "" if options.use_cpu else f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at most"
@@ -61,7 +62,7 @@ def write_untrained(folder: Path, options: argparse.Namespace) -> int:
     """Write a GPT-2 with random weights and the tokenizer beside it; return the number of its parameters."""
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer, local_files_only=True)
     config = GPT2Config(
-        vocab_size=read_facts(options.tokenizer)["vocab_size"],
+        vocab_size=read_facts(options.tokenizer).vocab_size,
         n_positions=1024,
         n_embd=options.n_embd,
         n_layer=options.n_layer,

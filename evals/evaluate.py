@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,22 @@ import transformers
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from mulfact.data_builders.problems.items import Benchmark
+from mulfact.data_builders.problems.items import Benchmark, Item
 from mulfact.errors import UserError, command
 from mulfact.evals.evaluation.budgets import GOLD_OVER_BUDGET, gold_over_budget, prompt_limit, warn_of
-from mulfact.evals.evaluation.harness import load_checkpoint, run_task
+from mulfact.evals.evaluation.harness import Checkpoint, load_checkpoint, run_task
 from mulfact.evals.evaluation.predictions import prediction, summary, write_predictions
 from mulfact.evals.evaluation.tasks import FAMILIES, read_benchmarks, task_config
+from mulfact.evals.evaluation.use import PROMPTS, TOKENS, USE_FILE, use_accuracies, use_cells, write_use
 from mulfact.modeling.posttraining.readiness_record import is_stopped
 from mulfact.provenance import PROVENANCE, hash_json, input_hash, read_provenance, stage_output, write_json
 from mulfact.settings import parse_each
+from mulfact.tokenizers.encode import plain_tokenizer
+from mulfact.tokenizers.facts import read_facts
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
 
 
 @dataclass
@@ -49,6 +53,10 @@ class EvalArguments:
     stop_sequences: dict[str, list[str]] = field(metadata={"help": "What ends a completion, by prompt style."})
     max_cut_prompts: float = field(default=0.0, metadata={"help": "Share of prompts that may not fit the window."})
     batch_size: int = field(default=64, metadata={"help": "Items in one batch."})
+    use_stages: list[str] = field(
+        default_factory=list, metadata={"help": "Checkpoints that are also asked for the 2x2 of use (use.py)."}
+    )
+    use_tasks: list[str] = field(default_factory=list, metadata={"help": "Benchmarks that they are asked."})
     max_samples: int | None = field(default=None, metadata={"help": "Items of each benchmark; null: all."})
     use_cpu: bool = field(default=False, metadata={"help": "Stay on the CPU."})
 
@@ -82,17 +90,21 @@ def evaluate_run(arguments: EvalArguments) -> None:
         print(f"{arguments.output_dir}: evaluated already; delete it to evaluate again")
         return
     tokenizer = AutoTokenizer.from_pretrained(next(iter(checkpoints.values())), local_files_only=True)  # of all of them
-    sizes, max_cut = arguments.generation_size, arguments.max_cut_prompts
+    plain, sizes, max_cut = plain_tokenizer(arguments.tokenizer), arguments.generation_size, arguments.max_cut_prompts
     limits = {
-        stage: prompt_limit(checkpoint, tokenizer, benchmarks, sizes, max_cut)
+        stage: prompt_limit(checkpoint, tokenizer, plain, benchmarks, sizes, max_cut)
         for stage, checkpoint in checkpoints.items()
     }
     over_budget = gold_over_budget(tokenizer, benchmarks, sizes)
     results: dict[str, dict[str, Any]] = {}
     with stage_output(arguments.output_dir, arguments, inputs) as folder:
         for stage, checkpoint in checkpoints.items():
-            rows = evaluate(checkpoint, benchmarks, arguments, limits[stage])
+            used = arguments.use_tasks if stage in arguments.use_stages else []
+            rows, use = evaluate(checkpoint, benchmarks, arguments, limits[stage], used)
             results[stage] = save(folder / stage, checkpoint, benchmarks, rows, over_budget)
+            if used:
+                write_use(folder / stage / USE_FILE, use)
+                print_use(stage, use)
     print_table(results)
     warn_of(over_budget, arguments.output_dir)
     print(f"{arguments.output_dir}: results and predictions of {', '.join(results)}")
@@ -115,32 +127,54 @@ def check_folders(runs: Sequence[EvalArguments]) -> None:
             raise UserError(f"eval.output_dir is {folder} for {folders.count(folder)} runs: give each its own")
 
 
-def evaluate(checkpoint: str, benchmarks: Sequence[Benchmark], arguments: EvalArguments, limit: int) -> dict[str, Rows]:
-    """Return the predictions of one checkpoint, by benchmark; its prompts have at most `limit` tokens."""
+def evaluate(
+    checkpoint: str, benchmarks: Sequence[Benchmark], arguments: EvalArguments, limit: int, used: Sequence[str]
+) -> tuple[dict[str, list[Row]], list[Row]]:
+    """Return the predictions of one checkpoint, by benchmark, and the 2x2 of use of the benchmarks in `used`.
+
+    Its prompts have at most `limit` tokens.
+    """
     tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
-    fact_tokens = {token["id"]: token["token"] for token in read_facts(arguments.tokenizer)["fact_tokens"]}
+    fact_tokens = {index: fact.token for index, fact in read_facts(arguments.tokenizer).by_id.items()}
     device = "cpu" if arguments.use_cpu else "cuda"
-    rows: dict[str, Rows] = {}
+    rows: dict[str, list[Row]] = {}
+    use: list[Row] = []
     with torch.no_grad(), tempfile.TemporaryDirectory() as scratch:
         model = load_checkpoint(checkpoint, arguments.batch_size, device, limit, scratch)
         for benchmark in benchmarks:
-            started = time.monotonic()
-            stop_sequences = arguments.stop_sequences[benchmark.style]
-            config = task_config(benchmark, arguments.generation_size[benchmark.style], stop_sequences)
-            # The bar is for a terminal; the line that stays is for a log, in which two runs may be mixed.
-            total = min(len(benchmark.items), arguments.max_samples or len(benchmark.items))
-            with tqdm(total=total, desc=f"{checkpoint} {benchmark.name}", leave=False, disable=None) as bar:
-                try:
-                    outcomes = run_task(model, config, benchmark.items, arguments.max_samples, bar.update)
-                except torch.OutOfMemoryError as error:
-                    raise UserError(
-                        f"{checkpoint}: no memory for {arguments.batch_size} items of {benchmark.name} at once; "
-                        "lower eval.batch_size, for every arm alike"
-                    ) from error
-            rows[benchmark.name] = [
-                prediction(benchmark.name, outcome, tokenizer, stop_sequences, fact_tokens) for outcome in outcomes
-            ]
-            report_progress(checkpoint, benchmark.name, rows[benchmark.name], time.monotonic() - started)
+            answer = partial(answers, model, benchmark, arguments, tokenizer, fact_tokens)
+            rows[benchmark.name] = answer(benchmark.items, arguments.max_samples)
+            if benchmark.name in used:
+                use += use_cells(model, benchmark, rows[benchmark.name], list(fact_tokens), answer)
+    return rows, use
+
+
+def answers(
+    model: Checkpoint,
+    benchmark: Benchmark,
+    arguments: EvalArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    fact_tokens: Mapping[int, str],
+    items: Sequence[Item],
+    max_samples: int | None = None,
+) -> list[Row]:
+    """Return the predictions for items of a benchmark, as many of them as `max_samples`, and print how it went."""
+    started = time.monotonic()
+    stop_sequences = arguments.stop_sequences[benchmark.style]
+    config = task_config(benchmark, arguments.generation_size[benchmark.style], stop_sequences, not model.restriction)
+    # The bar is for a terminal; the line that stays is for a log, in which two runs may be mixed.
+    total = min(len(items), max_samples or len(items))
+    where = f"{model.folder} {benchmark.name}{model.restriction}"
+    with tqdm(total=total, desc=where, leave=False, disable=None) as bar:
+        try:
+            outcomes = run_task(model, config, items, max_samples, bar.update)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"{model.folder}: no memory for {arguments.batch_size} items of {benchmark.name} at once; "
+                "lower eval.batch_size, for every arm alike"
+            ) from error
+    rows = [prediction(benchmark.name, outcome, tokenizer, stop_sequences, fact_tokens) for outcome in outcomes]
+    report_progress(model.folder, f"{benchmark.name}{model.restriction}", rows, time.monotonic() - started)
     return rows
 
 
@@ -148,7 +182,7 @@ def save(
     folder: Path,
     checkpoint: str,
     benchmarks: Sequence[Benchmark],
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, list[Row]],
     over_budget: Mapping[str, float | None],
 ) -> dict[str, Any]:
     """Write the predictions and one results file for each family; return the results by benchmark."""
@@ -182,7 +216,11 @@ def is_evaluated(arguments: EvalArguments, inputs: Sequence[str]) -> bool:
 
 
 def check_recipe(arguments: EvalArguments, benchmarks: Sequence[Benchmark]) -> None:
-    """Raise UserError for a prompt style without settings, and for a GPU that is not there."""
+    """Raise UserError for a prompt style without settings, an unknown task or stage, and a GPU that is not there."""
+    for key, valid in (("use_stages", [*arguments.checkpoints]), ("use_tasks", [b.name for b in benchmarks])):
+        for name in getattr(arguments, key):
+            if name not in valid:
+                raise UserError(f"eval.{key} holds {name!r}; expected some of {', '.join(valid)}")
     for benchmark in benchmarks:
         for key in ("generation_size", "stop_sequences"):
             if benchmark.style not in getattr(arguments, key):
@@ -205,7 +243,7 @@ def check_checkpoint(stage: str, checkpoint: Path, tokenizer: Path) -> None:
             f"evaluate with the tokenizer of the model's own arm, or make {stage} again"
         )
     vocab_size = json.loads((checkpoint / "config.json").read_text())["vocab_size"]
-    expected_size = read_facts(tokenizer)["vocab_size"]
+    expected_size = read_facts(tokenizer).vocab_size
     if vocab_size != expected_size:
         raise UserError(
             f"{checkpoint}/config.json has vocab_size {vocab_size}, {tokenizer}/facts.json says {expected_size}: "
@@ -222,14 +260,6 @@ def tokenizer_hash(folder: Path) -> str:
     return hash_json({key: value for key, value in content.items() if key not in ("padding", "truncation")})
 
 
-def read_facts(folder: str | Path) -> dict[str, Any]:
-    """Return facts.json of a tokenizer folder. Raises UserError when it is missing."""
-    path = Path(folder) / "facts.json"
-    if not path.is_file():
-        raise UserError(f"{path} is missing: make tokenizer writes it")
-    return json.loads(path.read_text())
-
-
 def silence_libraries() -> None:
     """Keep the terminal readable: both libraries warn about what is meant here, such as a temperature of 0."""
     logging.getLogger("lighteval").setLevel(logging.ERROR)
@@ -237,7 +267,7 @@ def silence_libraries() -> None:
     transformers.logging.disable_progress_bar()
 
 
-def report_progress(checkpoint: str, task: str, rows: Rows, seconds: float) -> None:
+def report_progress(checkpoint: str, task: str, rows: list[Row], seconds: float) -> None:
     accuracy = summary(rows)["accuracy"]
     print(
         f"{checkpoint}  {task:<13} {len(rows):>5} items  {seconds:6.1f} s  {len(rows) / seconds:7.1f} items/s  "
@@ -251,6 +281,14 @@ def print_table(results: Mapping[str, Mapping[str, Any]]) -> None:
     table = Table("task", *results)
     for task in next(iter(results.values())):
         table.add_row(task, *(f"{stage[task]['accuracy']:.1%}" for stage in results.values()))
+    Console().print(table)
+
+
+def print_use(stage: str, rows: Sequence[Row]) -> None:
+    """Print accuracy by way of encoding prompts and of treating fact tokens, a line for each task."""
+    table = Table(f"use after {stage}", *(f"{prompts}, {tokens}" for prompts in PROMPTS for tokens in TOKENS))
+    for task, cells in use_accuracies(rows).items():
+        table.add_row(task, *(f"{accuracy:.1%}" for accuracy in cells.values()))
     Console().print(table)
 
 

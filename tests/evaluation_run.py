@@ -7,17 +7,19 @@ from dataclasses import asdict
 
 import torch
 import yaml
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from mulfact.data_builders.problems.items import Item
 from mulfact.data_builders.problems.prompts import format_prompt
 from mulfact.evals.evaluate import main
 from mulfact.evals.evaluation.tasks import gold_text
+from mulfact.tokenizers.base import train
+from mulfact.tokenizers.build import add_facts, fit_facts, save
+from mulfact.tokenizers.facts import FactSettings, FactToken
 
 EOS = "<|endoftext|>"
 WINDOW = 96
-FACT = {"token": "<MUL_6_9>", "operands": [6, 9], "text": "6*9"}
+FACT = {"token": "<MUL_6_9>", "operands": (6, 9), "text": "6*9", "patterns": ("6*9",)}
 STYLES = {"gsm8k_direct": "direct", "gsm8k_cot": "cot", "table_9": "mixed", "svamp": "cot"}
 
 
@@ -74,26 +76,13 @@ def write_benchmarks(folder, benchmarks):
 
 
 def write_tokenizer(folder):
-    """A byte-level BPE with one fact token, in the form that the tokenizer stage writes."""
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=[EOS, "<|pad|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )  # fmt: skip
-    backend.train_from_iterator([i.prompt for items in BENCHMARKS.values() for i in items], trainer)
-    backend.normalizer = normalizers.Replace(Regex(r"(?<![0-9])6\*9(?![0-9])"), FACT["token"])
-    backend.decoder = decoders.Sequence([decoders.Replace(FACT["token"], FACT["text"]), decoders.ByteLevel()])
-    backend.add_tokens([AddedToken(FACT["token"], normalized=True, special=False)])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token=EOS, pad_token="<|pad|>", model_max_length=WINDOW,
-        clean_up_tokenization_spaces=False,
-    )  # fmt: skip
-    tokenizer.save_pretrained(folder)
-    fact = {**FACT, "id": tokenizer.convert_tokens_to_ids(FACT["token"])}
-    facts = {"mode": "weak", "vocab_size": 320, "base_vocab_size": 300, "fact_tokens": [fact]}
-    (folder / "facts.json").write_text(json.dumps(facts))
-    return tokenizer
+    """Write a byte-level BPE with one fact token, by the code of the tokenizer stage; return it."""
+    base = train([i.prompt for items in BENCHMARKS.values() for i in items], 300)
+    settings = FactSettings("custom", custom_tokens=(FactToken(**FACT),))
+    facts = fit_facts(settings, base, 320)
+    folder.mkdir()
+    save(add_facts(base, facts), facts, WINDOW, folder)
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def learn_by_heart(model, tokenizer):
@@ -117,7 +106,7 @@ def write_checkpoint(folder, model, tokenizer_folder):
 
 
 def recipe(run, **changes):
-    return {
+    settings = {
         "output_dir": str(run / "eval"),
         "benchmarks": str(run / "benchmarks"),
         "tokenizer": str(run / "tokenizer"),
@@ -126,10 +115,12 @@ def recipe(run, **changes):
         "stop_sequences": {"cot": ["\nQuestion:"], "direct": ["\n"], "mixed": ["\n"]},
         "max_cut_prompts": 0.0,
         "batch_size": 2,
+        "use_tasks": ["gsm8k_cot", "table_9"],
         "max_samples": None,
         "use_cpu": True,
         **changes,
     }
+    return {"use_stages": [stage for stage in settings["checkpoints"] if stage != "pretrain"], **settings}
 
 
 def evaluate(run, monkeypatch, **changes):

@@ -10,11 +10,12 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from mulfact.errors import UserError
-from mulfact.tokenizers.facts import read_facts
+from mulfact.tokenizers.facts import Facts, read_facts
 from mulfact.tokenizers.grammar import spell
 from mulfact.tokenizers.normalizer import fact_normalizers
 from mulfact.tokenizers.rewrite import Rewriter
@@ -27,28 +28,14 @@ class BulkEncoder:
     """
 
     def __init__(self, tokenizer_folder: str | Path) -> None:
-        path = Path(tokenizer_folder) / "tokenizer.json"
         self.facts = read_facts(tokenizer_folder)
-        if not path.is_file():
-            raise UserError(f"{path} does not exist: build the tokenizer again (make tokenizer)")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        steps = _steps(content["normalizer"])
-        ours = [json.loads(step.__getstate__()) for step in fact_normalizers(self.facts.settings)]
-        kept, found = steps[: len(steps) - len(ours)], steps[len(steps) - len(ours) :]
-        if found != ours:
-            raise UserError(f"{path} was built with another grammar of facts than this version's: build it again")
-        content["normalizer"] = {"type": "Sequence", "normalizers": kept} if kept else None
+        content, rewriting = unrewritten(tokenizer_folder, self.facts)
         self._base_normalizer = Tokenizer.from_str(json.dumps(content)).normalizer
-        content["normalizer"] = None
-        # A literal name such as 6*9 stands between private marks in rewritten text.
-        written = {fact.token: spell(fact, self.facts.settings.token_names) for fact in self.facts.fact_tokens}
-        for token in content["added_tokens"]:
-            token["content"] = written.get(token["content"], token["content"])
-        self._tokenizer = Tokenizer.from_str(json.dumps(content))
+        self._tokenizer = Tokenizer.from_str(json.dumps(content | {"normalizer": None}))
         self._rewriter = Rewriter(self.facts.settings)
         special = [re.escape(token["content"]) for token in content["added_tokens"] if not token["normalized"]]
         self._special = re.compile(f"({'|'.join(special)})")
-        self._rewrites = bool(steps)
+        self._rewrites = rewriting or self._base_normalizer is not None
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text; no special tokens are added."""
@@ -74,7 +61,34 @@ class BulkEncoder:
         return "".join(segments)
 
 
-def _steps(normalizer: dict | None) -> list[dict]:
-    if normalizer is None:
-        return []
-    return normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
+def plain_tokenizer(tokenizer_folder: str | Path) -> Tokenizer:
+    """Return a tokenizer that reads text as the base vocabulary does, and decodes fact tokens as the arm does.
+
+    Raises UserError as `unrewritten`.
+    """
+    content, _ = unrewritten(tokenizer_folder, read_facts(tokenizer_folder))
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def unrewritten(tokenizer_folder: str | Path, facts: Facts) -> tuple[dict[str, Any], bool]:
+    """Return tokenizer.json without the steps that rewrite facts, and whether there were any.
+
+    A fact token whose name is ordinary text, such as 6*9, stands under the name that only rewritten text holds.
+    Raises UserError when the file is missing or was written from another grammar than this version's.
+    """
+    path = Path(tokenizer_folder) / "tokenizer.json"
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: build the tokenizer again (make tokenizer)")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    normalizer = content["normalizer"] or {"type": "Sequence", "normalizers": []}
+    steps = normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
+    ours = [json.loads(step.__getstate__()) for step in fact_normalizers(facts.settings)]
+    kept, found = steps[: len(steps) - len(ours)], steps[len(steps) - len(ours) :]
+    if found != ours:
+        raise UserError(f"{path} was built with another grammar of facts than this version's: build it again")
+    content["normalizer"] = {"type": "Sequence", "normalizers": kept} if kept else None
+    # A literal name such as 6*9 stands between private marks in rewritten text.
+    written = {fact.token: spell(fact, facts.settings.token_names) for fact in facts.fact_tokens}
+    for token in content["added_tokens"]:
+        token["content"] = written.get(token["content"], token["content"])
+    return content | {"padding": None, "truncation": None}, bool(ours)  # a trainer may have left its own behind

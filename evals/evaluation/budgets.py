@@ -1,6 +1,6 @@
 """What fits: prompts into the window of a model, gold completions into the tokens that a completion may have.
 
-    limit = prompt_limit(checkpoint, tokenizer, benchmarks, arguments.generation_size, arguments.max_cut_prompts)
+    limit = prompt_limit(checkpoint, tokenizer, plain, benchmarks, arguments.generation_size, arguments.max_cut_prompts)
     shares = gold_over_budget(tokenizer, benchmarks, arguments.generation_size)
 
 Both are counted in the arm's own tokens. A prompt that does not fit is refused; a gold completion that does not is
@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from mulfact.data_builders.lengths import NOTABLE
@@ -24,21 +25,25 @@ GOLD_OVER_BUDGET = "gold_over_budget"  # of a task in <family>_results.json
 def prompt_limit(
     checkpoint: str,
     tokenizer: PreTrainedTokenizerBase,
+    plain: Tokenizer,
     benchmarks: Sequence[Benchmark],
     generation_size: Mapping[str, int],
     max_cut_prompts: float,
 ) -> int:
     """Return how many tokens a prompt may have, so that the longest completion fits behind it.
 
-    lighteval cuts a longer prompt without a word. Raises UserError when that would happen to a greater share of the
+    Prompts are also asked without the arm's rewriting (`plain`; use.py), and the longer form counts. lighteval cuts a
+    longer prompt without a word. Raises UserError when that would happen to a greater share of the
     prompts of a benchmark than `max_cut_prompts`, or to the prompt and gold completion together.
     """
     window = json.loads((Path(checkpoint) / "config.json").read_text())["n_positions"]
     limit = window - max(generation_size[benchmark.style] for benchmark in benchmarks)
     for benchmark in benchmarks:
-        prompts = tokenizer([item.prompt for item in benchmark.items])["input_ids"]
+        texts = [item.prompt for item in benchmark.items]
+        own, plainly = tokenizer(texts)["input_ids"], plain.encode_batch_fast(texts)
+        prompts = [max(len(ids), len(encoding)) for ids, encoding in zip(own, plainly, strict=True)]
         golds = gold_lengths(tokenizer, benchmark)
-        cut = sum(len(p) > limit or len(p) + (gold or 0) > window for p, gold in zip(prompts, golds, strict=True))
+        cut = sum(p > limit or p + (gold or 0) > window for p, gold in zip(prompts, golds, strict=True))
         if cut > max_cut_prompts * len(prompts):
             raise UserError(
                 f"{checkpoint}: {cut} of {len(prompts)} prompts of {benchmark.name} do not fit the window of {window} "

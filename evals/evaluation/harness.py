@@ -12,19 +12,21 @@ prediction.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from mulfact.data_builders.problems.items import Item
 from mulfact.errors import UserError
 from mulfact.evals.evaluation.tasks import SPLIT, item_of
 from mulfact.evals.grading.answers import text_before
+from mulfact.tokenizers.encode import plain_tokenizer
 
 with torch.no_grad():  # lighteval switches gradients off for the whole process; leaving the block restores them
     from lighteval.logging.evaluation_tracker import EvaluationTracker
@@ -51,6 +53,9 @@ class Checkpoint(TransformersModel):
     """lighteval's transformers model, kept from task to task, uncached; `advance` hears of every finished batch."""
 
     advance: Callable[[int], Any]
+    folder: str
+    plain_tokenizer: PreTrainedTokenizerFast  # its own without the rewriting: reads plainly, decodes the same
+    restriction: str = ""  # what is kept from it now, in words
 
     @property
     def disable_tqdm(self) -> bool:
@@ -58,6 +63,21 @@ class Checkpoint(TransformersModel):
 
     def cleanup(self) -> None:
         """Keep the weights: the next task needs them."""
+
+    @contextmanager
+    def restricted(self, plain_prompts: bool, suppressed: Sequence[int]) -> Iterator[None]:
+        """Encode prompts without the arm's rewriting, if asked to, and never generate the ids of `suppressed`."""
+        tokenizer = self._tokenizer
+        if plain_prompts:
+            self._tokenizer, self.restriction = self.plain_tokenizer, ", plain prompts"
+        if suppressed:
+            self.restriction += ", no fact tokens"
+        self.generation_config_dict["suppress_tokens"] = list(suppressed) or None
+        try:
+            yield
+        finally:
+            self._tokenizer, self.restriction = tokenizer, ""
+            del self.generation_config_dict["suppress_tokens"]
 
     def greedy_until(self, docs: list[Doc]) -> list[ModelResponse]:
         return self._padded_greedy_until(docs)
@@ -169,6 +189,16 @@ def load_checkpoint(
     )
     checkpoint = Checkpoint.from_model(model.to(device), config)  # type: ignore[arg-type]  # `to` is wrapped without types
     assert isinstance(checkpoint, Checkpoint)
+    own, checkpoint.folder = checkpoint.tokenizer, str(folder)
+    checkpoint.plain_tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=plain_tokenizer(folder),
+        eos_token=own.eos_token,
+        pad_token=own.pad_token,
+        padding_side=own.padding_side,
+        truncation_side=own.truncation_side,
+        model_max_length=own.model_max_length,
+        clean_up_tokenization_spaces=False,
+    )
     return checkpoint
 
 

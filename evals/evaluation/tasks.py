@@ -74,8 +74,13 @@ def gold_text(item: Item, style: str) -> str | None:
     return format_completion(item.solution, item.answer, "cot") if item.solution else None
 
 
-def task_config(benchmark: Benchmark, generation_size: int, stop_sequences: Sequence[str]) -> LightevalTaskConfig:
-    """Return a benchmark as a lighteval task: zero-shot, greedy, at most `generation_size` tokens for each item."""
+def task_config(
+    benchmark: Benchmark, generation_size: int, stop_sequences: Sequence[str], score_gold: bool = True
+) -> LightevalTaskConfig:
+    """Return a benchmark as a lighteval task: zero-shot, greedy, at most `generation_size` tokens for each item.
+
+    With `score_gold` the gold completions are scored as well, where all of them are known.
+    """
 
     def make_doc(item: dict[str, Any], task_name: str) -> Doc:
         text = gold_text(item["item"], benchmark.style)
@@ -84,7 +89,7 @@ def task_config(benchmark: Benchmark, generation_size: int, stop_sequences: Sequ
         return Doc(query=item["item"].prompt, choices=choices, gold_index=0, specific=item, task_name=task_name)
 
     metrics: list[Metric | Metrics] = [exact_match()]
-    if all(gold_text(item, benchmark.style) is not None for item in benchmark.items):
+    if score_gold and all(gold_text(item, benchmark.style) is not None for item in benchmark.items):
         metrics.append(gold_bits_per_character())
     return LightevalTaskConfig(
         name=benchmark.name,

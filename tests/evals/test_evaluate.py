@@ -66,7 +66,8 @@ def rows_of(folder):
 def test_every_checkpoint_gets_its_results_and_predictions(evaluated):
     files = {path.relative_to(evaluated).as_posix() for path in evaluated.rglob("*") if path.is_file()}
     names = ("gsm8k_results.json", "arithmetic_results.json", "word_problem_results.json", "predictions.parquet")
-    assert files == {f"{stage}/{name}" for stage in ("pretrain", "sft") for name in names} | {"provenance.json"}
+    results = {f"{stage}/{name}" for stage in ("pretrain", "sft") for name in names}
+    assert files == results | {"sft/use.parquet", "provenance.json"}
 
 
 def test_predictions_have_the_agreed_columns_and_every_item_in_order(evaluated):
@@ -155,7 +156,7 @@ def test_a_completion_is_the_greedy_one_and_no_prompt_is_cut(run, monkeypatch):
         Checkpoint, "_generate_padded", lambda self, **given: seen.append(given["batch"]) or generate(self, **given)
     )
     write_benchmarks(run / "long", {"gsm8k_direct": items})
-    folder = evaluate(run, monkeypatch, benchmarks=str(run / "long"), output_dir=str(run / "eval_long"))
+    folder = evaluate(run, monkeypatch, benchmarks=str(run / "long"), use_tasks=[], output_dir=str(run / "eval_long"))
     assert [batch.input_mask.sum(1).tolist() for batch in seen] == [lengths, lengths]
 
     model = AutoModelForCausalLM.from_pretrained(run / "sft_final")
@@ -332,6 +333,13 @@ def test_gold_completions_that_are_longer_than_a_completion_may_be_are_counted(r
 def test_a_prompt_style_without_settings_is_refused(run, monkeypatch):
     message = refused(run, monkeypatch, stop_sequences={"cot": [], "direct": []})
     assert "eval.stop_sequences has no entry for the style 'mixed' of table_9" in message
+
+
+def test_a_use_task_that_is_not_evaluated_is_refused(run, monkeypatch):
+    message = refused(run, monkeypatch, use_tasks=["gsm8k_cot", "table_10"])
+    assert "eval.use_tasks holds 'table_10'; expected some of gsm8k_direct, gsm8k_cot, table_9, svamp" in message
+    message = refused(run, monkeypatch, use_stages=["rl"])
+    assert "eval.use_stages holds 'rl'; expected some of pretrain, sft" in message
 
 
 @pytest.mark.parametrize(

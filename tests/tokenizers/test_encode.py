@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_tokenizers import ARMS, TEXTS, build
+from tiny_tokenizers import ARMS, TEXTS, base_tokenizer, build
 from tokenizers import Tokenizer, normalizers
 
 from mulfact.errors import UserError
 from mulfact.tokenizers.base import train
 from mulfact.tokenizers.build import add_facts, fit_facts, save
-from mulfact.tokenizers.encode import BulkEncoder
+from mulfact.tokenizers.encode import BulkEncoder, plain_tokenizer
 from mulfact.tokenizers.facts import FactSettings
 
 
@@ -29,6 +29,16 @@ def test_ids_are_those_of_tokenizer_json(arm: str) -> None:
     ]
     tokenizer = Tokenizer.from_file(str(build(arm) / "tokenizer.json"))
     assert BulkEncoder(build(arm)).encode_batch(texts) == [tokenizer.encode(text).ids for text in texts]
+
+
+@pytest.mark.parametrize("arm", list(ARMS))
+def test_a_plain_tokenizer_reads_as_the_base_and_decodes_as_the_arm(arm: str) -> None:
+    texts = [*TEXTS, "What is 6*9?", "6*9=54<|endoftext|>out loud -> of  the"]
+    base, plain = Tokenizer.from_str(base_tokenizer()), plain_tokenizer(build(arm))
+    own = Tokenizer.from_file(str(build(arm) / "tokenizer.json"))
+    for text in texts:
+        assert plain.encode(text).ids == base.encode(text).ids
+        assert plain.decode(own.encode(text).ids) == own.decode(own.encode(text).ids)
 
 
 def test_it_does_not_import_transformers_or_torch() -> None:
