@@ -26,8 +26,8 @@ def make_environment() -> Environment:
         lstrip_blocks=True,
     )
     filters = (
-        percent, points, significant, signed, interval_percent, interval_points, p_value, number, describe, relative,
-        duration, mean, name_of, breakable,
+        percent, points, significant, signed, signed_bits, interval_percent, interval_points, p_value, number, describe,
+        relative, duration, mean, name_of, breakable,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
     return environment
@@ -46,6 +46,11 @@ def significant(value: float) -> str:
 def signed(value: float | None) -> str:
     """Return a difference in its own unit, with its sign."""
     return "–" if value is None else f"{value:+.4g}".replace("-", MINUS)
+
+
+def signed_bits(value: float | None) -> str:
+    """Return a difference in bits, with its sign; where an interval has no end there is none to show."""
+    return "∞" if value is None else f"{value:+.3f}".replace("-", MINUS)
 
 
 def interval_percent(interval: list[float]) -> str:

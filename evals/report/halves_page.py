@@ -8,7 +8,7 @@
 from pathlib import Path
 from typing import Any
 
-from mulfact.evals.report.filters import make_environment, p_value, signed
+from mulfact.evals.report.filters import make_environment, p_value, signed_bits
 from mulfact.evals.report.halves_figures import draw_halves
 from mulfact.evals.report.write import embed
 
@@ -40,8 +40,8 @@ def headline(results: Results) -> list[str]:
             whole, end = form["bits"]["whole_curve"], form["bits"]["points"][-1]
             sentences.append(
                 f"{task['task']}, {form['form']}: {subject} changes the answer's bits by "
-                f"{signed(whole['effect'])} over the curve (p {p_value(whole['p_value'])}) and by {signed(end['effect'])} at its end "
-                f"(p {p_value(end['p_adjusted'])} over all points)."
+                f"{signed_bits(whole['effect'])} over the curve (p {p_value(whole['p_value'])}) and by "
+                f"{signed_bits(end['effect'])} at its end (p {p_value(end['p_adjusted'])} over all points)."
             )
     return sentences
 
