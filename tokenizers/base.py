@@ -6,7 +6,6 @@
 Training reads the raw corpus, without any rewriting, so the vocabulary favours no arm; it is the same on every run.
 """
 
-import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from mulfact.errors import UserError, command, first_line
 from mulfact.provenance import stage_output, write_json
 from mulfact.settings import parse
+from mulfact.tokenizers.lossless import changed_by
 
 END_OF_TEXT, PAD = "<|endoftext|>", "<|pad|>"
 VOCABULARY_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
@@ -105,13 +105,14 @@ def first_bytes(texts: Iterable[str], limit: int | None) -> Iterator[str]:
 def load(source: str) -> Tokenizer:
     """Return the tokenizer in a folder (tokenizer.json, or a GPT-2 style pair of files) or on the Hub.
 
-    Raises UserError when there is none, or when it is not byte-level.
+    Raises UserError when there is none, or when it does not give every text back unchanged, with the part that does it.
     """
     tokenizer = find_tokenizer(source)
-    decoder = json.loads(tokenizer.to_str())["decoder"]
-    if decoder is None or decoder["type"] != "ByteLevel":
-        found = "no decoder" if decoder is None else f"a {decoder['type']} decoder"
-        raise UserError(f"base_tokenizer.source {source}: expected a byte-level tokenizer like GPT-2's; it has {found}")
+    if (found := changed_by(tokenizer)) is not None:
+        raise UserError(
+            f"base_tokenizer.source {source}: expected a byte-level tokenizer like GPT-2's; {found}, and every arm "
+            "must return texts unchanged; choose another base, or correct that part of its tokenizer.json"
+        )
     return finish(tokenizer)
 
 
