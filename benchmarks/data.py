@@ -30,6 +30,7 @@ from mulfact.data_builders.storage.work_folder import WorkFolder
 from mulfact.data_builders.storage.workers import Workers
 from mulfact.data_builders.synthetic.documents import SyntheticSettings, documents
 from mulfact.recipe import compose
+from mulfact.settings import base_settings
 from mulfact.tokenizers.encode import BulkEncoder
 from mulfact.tokenizers.rewrite import reference_rewriter
 
@@ -110,13 +111,14 @@ def build_tokenizers(folder: Path) -> dict[str, Path]:
 
 def measure_parts(folder: Path, tokenizers: dict[str, Path]) -> dict[str, float]:
     """Return MB/s on one core of every part of the work, on synthetic text."""
-    texts = list(itertools.islice(documents(SyntheticSettings(), 1), 8000))
+    settings = SyntheticSettings(**base_settings("corpus.synthetic"))
+    texts = list(itertools.islice(documents(settings, 1), 8000))
     rewriter = reference_rewriter()
     encoders = {condition: BulkEncoder(path) for condition, path in tokenizers.items()}
     index = NgramIndex({"benchmark": {str(number): text for number, text in enumerate(texts[:2000])}})
-    unrelated = list(itertools.islice(documents(SyntheticSettings(), 2), 8000))
+    unrelated = list(itertools.islice(documents(settings, 2), 8000))
     return {
-        "generate": speed(lambda texts: list(itertools.islice(documents(SyntheticSettings(), 1), len(texts))), texts),
+        "generate": speed(lambda texts: list(itertools.islice(documents(settings, 1), len(texts))), texts),
         "count facts": speed(lambda texts: [rewriter.count(text) for text in texts], texts),
         "13-gram overlap": speed(index.find, unrelated),
         **{f"tokenize, {condition}": speed(encoder.encode_batch, texts) for condition, encoder in encoders.items()},

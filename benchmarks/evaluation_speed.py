@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from mulfact.evals.evaluate import EvalArguments, check_recipe, evaluate, silence_libraries
 from mulfact.evals.evaluation.tasks import read_benchmarks
-from mulfact.settings import load_yaml
+from mulfact.settings import base_settings
 from mulfact.tokenizers.facts import read_facts
 
 
@@ -37,17 +37,17 @@ def main() -> None:
     benchmarks = read_benchmarks(options.benchmarks)
     with tempfile.TemporaryDirectory() as folder:
         parameters = write_untrained(Path(folder), options)
-        arguments = EvalArguments(
-            output_dir=folder,
-            benchmarks=options.benchmarks,
-            tokenizer=options.tokenizer,
-            checkpoints={"untrained": folder},
-            generation_size={"cot": options.cot_tokens, "direct": 24, "mixed": 24},
-            stop_sequences=load_yaml(Path("recipes/base.yaml"))["eval"]["stop_sequences"],
-            batch_size=options.batch_size,
-            max_samples=options.max_samples,
-            use_cpu=options.use_cpu,
-        )
+        changes = {
+            "output_dir": folder,
+            "benchmarks": options.benchmarks,
+            "tokenizer": options.tokenizer,
+            "checkpoints": {"untrained": folder},
+            "generation_size": {"cot": options.cot_tokens, "direct": 24, "mixed": 24},
+            "batch_size": options.batch_size,
+            "max_samples": options.max_samples,
+            "use_cpu": options.use_cpu,
+        }
+        arguments = EvalArguments(**base_settings("eval") | changes)
         check_recipe(arguments, benchmarks)
         silence_libraries()
         started = time.monotonic()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 
 from mulfact.data_builders.synthetic.documents import SyntheticSettings, documents, up_to
+from mulfact.settings import base_settings
 
 EASY = {"max_digits": 1, "max_steps": 2}
 HARD = {"max_digits": 4, "max_steps": 8, "max_operand": 500, "largest_table": 20}
@@ -35,16 +36,17 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="also list where the default mixture spends its time")
     arguments = parser.parse_args()
 
+    defaults = base_settings("corpus.synthetic")
     size = int(arguments.megabytes * 1e6)
     yardstick = megabytes_per_second(plain_lines(), size)
     print(f"{'':22}{'MB/s':>8}{'documents/s':>14}{'of plain lines':>17}")
     for name, settings in CASES.items():
-        speed, rate = measure(documents(SyntheticSettings(**settings), 0), size)
+        speed, rate = measure(documents(SyntheticSettings(**defaults | settings), 0), size)
         print(f"{name:22}{speed:8.1f}{rate:14,.0f}{speed / yardstick:16.0%}")
     print(f"{'plain lines':22}{yardstick:8.1f}")
     if arguments.profile:
         profiler = cProfile.Profile()
-        profiler.runcall(measure, documents(SyntheticSettings(), 0), size)
+        profiler.runcall(measure, documents(SyntheticSettings(**defaults), 0), size)
         pstats.Stats(profiler).sort_stats("tottime").print_stats(15)
 
 

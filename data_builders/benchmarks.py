@@ -28,18 +28,17 @@ from mulfact.settings import parse
 class BenchmarksArguments:
     output_dir: str = field(metadata={"help": "Folder that receives one <name>.jsonl a benchmark and manifest.json."})
     gsm8k: str | None = field(
-        default=None,
-        metadata={"help": "Folder with train.jsonl and test.jsonl, or a Hub id; null: held-out synthetic problems."},
+        metadata={"help": "Folder with train.jsonl and test.jsonl, or a Hub id; null: held-out synthetic problems."}
     )
-    seed: int = field(default=0, metadata={"help": "Of the sampled probes and the synthetic problems."})
-    synthetic_problems: int = field(default=200, metadata={"help": "How many, when gsm8k is null."})
-    synthetic_max_steps: int = field(default=2, metadata={"help": "Most steps of a synthetic problem."})
-    probe_items: int = field(default=100, metadata={"help": "Items of each arithmetic probe that is sampled."})
-    svamp: str | None = field(default=None, metadata={"help": "SVAMP.json or a Hub id; null leaves it out."})
-    multiarith: str | None = field(default=None, metadata={"help": "MultiArith.json or a Hub id; null leaves it out."})
-    asdiv: str | None = field(default=None, metadata={"help": "ASDiv.xml or a Hub id; null leaves it out."})
-    math: str | None = field(default=None, metadata={"help": "MATH: .jsonl, folder or Hub id; null leaves it out."})
-    math_levels: list[int] = field(default_factory=lambda: [1, 2, 3], metadata={"help": "Of MATH, 1 (easy) to 5."})
+    seed: int = field(metadata={"help": "Of the sampled probes and the synthetic problems."})
+    synthetic_problems: int = field(metadata={"help": "How many, when gsm8k is null."})
+    synthetic_max_steps: int = field(metadata={"help": "Most steps of a synthetic problem."})
+    probe_items: int = field(metadata={"help": "Items of each arithmetic probe that is sampled."})
+    svamp: str | None = field(metadata={"help": "SVAMP.json or a Hub id; null leaves it out."})
+    multiarith: str | None = field(metadata={"help": "MultiArith.json or a Hub id; null leaves it out."})
+    asdiv: str | None = field(metadata={"help": "ASDiv.xml or a Hub id; null leaves it out."})
+    math: str | None = field(metadata={"help": "MATH: .jsonl, folder or Hub id; null leaves it out."})
+    math_levels: list[int] = field(metadata={"help": "Of MATH, 1 (easy) to 5."})
 
 
 @command

@@ -9,19 +9,19 @@ from mulfact.errors import UserError
 class CorpusArguments:
     output_dir: str = field(metadata={"help": "Folder of the parquet files and manifest.json."})
     sources: list[dict] = field(metadata={"help": "Names, weights and places: SourceSettings in sources.py."})
-    seed: int = field(default=0, metadata={"help": "Of the synthetic text and of the order of documents."})
-    target_bytes: int = field(default=10_000_000, metadata={"help": "Of training text, in UTF-8."})
-    validation_fraction: float = field(default=0.02, metadata={"help": "Of documents, held out by document hash."})
-    min_fact_count: int = field(default=0, metadata={"help": "Of each 1-9 fact in the training text."})
-    max_duplicate_fraction: float = field(default=0.05, metadata={"help": "Of documents; duplicates are left out."})
+    seed: int = field(metadata={"help": "Of the synthetic text and of the order of documents."})
+    target_bytes: int = field(metadata={"help": "Of training text, in UTF-8."})
+    validation_fraction: float = field(metadata={"help": "Of documents, held out by document hash."})
+    min_fact_count: int = field(metadata={"help": "Of each 1-9 fact in the training text."})
+    max_duplicate_fraction: float = field(metadata={"help": "Of documents; duplicates are left out."})
     benchmarks: str | None = field(
-        default=None, metadata={"help": "Folder of benchmarks whose items training text must not hold; null: no check."}
+        metadata={"help": "Folder of benchmarks whose items training text must not hold; null: no check."}
     )
-    overlap: str = field(default="refuse", metadata={"help": "refuse | drop training documents that hold an item."})
-    allow_overlap: list[str] = field(default_factory=list, metadata={"help": "Benchmarks whose overlap is accepted."})
-    shard_bytes: int = field(default=5_000_000, metadata={"help": "Of training text in a shard: memory grows with it."})
-    num_workers: int = field(default=1, metadata={"help": "Processes that generate, hash and count."})
-    synthetic: dict = field(default_factory=dict, metadata={"help": "SyntheticSettings in synthetic.py."})
+    overlap: str = field(metadata={"help": "refuse | drop training documents that hold an item."})
+    allow_overlap: list[str] = field(metadata={"help": "Benchmarks whose overlap is accepted."})
+    shard_bytes: int = field(metadata={"help": "Of training text in a shard: memory grows with it."})
+    num_workers: int = field(metadata={"help": "Processes that generate, hash and count."})
+    synthetic: dict = field(metadata={"help": "SyntheticSettings in synthetic.py."})
 
     def __post_init__(self) -> None:
         for key in ("target_bytes", "shard_bytes"):

@@ -34,7 +34,7 @@ class LengthsArguments:
     n_positions: int = field(metadata={"help": "Positions of the model that will be trained."})
     sft: dict[str, Any] = field(metadata={"help": "What the recipe of `trl sft` says about its rows."})
     grpo: dict[str, Any] = field(metadata={"help": "What the recipe of `trl grpo` says about its prompts."})
-    max_truncated: float = field(default=0.0, metadata={"help": "Share of SFT rows that may lose their end."})
+    max_truncated: float = field(metadata={"help": "Share of SFT rows that may lose their end."})
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_truncated <= 1:

@@ -33,28 +33,23 @@ class PosttrainArguments:
     output_dir: str = field(metadata={"help": "Folder that receives sft/, grpo/ and manifest.json."})
     benchmarks: str = field(metadata={"help": "Folder of the benchmarks, which no training row may repeat."})
     gsm8k: str | None = field(
-        default=None,
-        metadata={"help": "Folder with train.jsonl and test.jsonl, or a Hub id; null: synthetic problems in its form."},
+        metadata={"help": "Folder with train.jsonl and test.jsonl, or a Hub id; null: synthetic problems in its form."}
     )
-    seed: int = field(default=0, metadata={"help": "Of the split, the mixture and the synthetic problems."})
-    synthetic_problems: int = field(default=4000, metadata={"help": "How many, when gsm8k is null."})
-    added_synthetic: int = field(default=0, metadata={"help": "Synthetic problems that join those of gsm8k."})
-    synthetic_max_steps: int = field(default=2, metadata={"help": "Most steps of a synthetic problem."})
-    synthetic_max_operand: int = field(default=9, metadata={"help": "Largest factor and addend in its choices."})
-    direct_fraction: float = field(default=0.3, metadata={"help": "Share of the problems in the direct format."})
-    arithmetic_rows: int = field(default=1000, metadata={"help": "SFT rows that ask for one multiplication of 1-9."})
-    validation_rows: int = field(default=200, metadata={"help": "SFT rows held out of training."})
-    development_prompts: int = field(default=200, metadata={"help": "GRPO prompts held out of SFT and GRPO."})
-    grpo_max_steps: int | None = field(default=None, metadata={"help": "Most steps of a GRPO prompt; null: any."})
+    seed: int = field(metadata={"help": "Of the split, the mixture and the synthetic problems."})
+    synthetic_problems: int = field(metadata={"help": "How many, when gsm8k is null."})
+    added_synthetic: int = field(metadata={"help": "Synthetic problems that join those of gsm8k."})
+    synthetic_max_steps: int = field(metadata={"help": "Most steps of a synthetic problem."})
+    synthetic_max_operand: int = field(metadata={"help": "Largest factor and addend in its choices."})
+    direct_fraction: float = field(metadata={"help": "Share of the problems in the direct format."})
+    arithmetic_rows: int = field(metadata={"help": "SFT rows that ask for one multiplication of 1-9."})
+    validation_rows: int = field(metadata={"help": "SFT rows held out of training."})
+    development_prompts: int = field(metadata={"help": "GRPO prompts held out of SFT and GRPO."})
+    grpo_max_steps: int | None = field(metadata={"help": "Most steps of a GRPO prompt; null: any."})
     max_characters: int | None = field(
-        default=None, metadata={"help": "Problems whose chain-of-thought row is longer are left out; null: none."}
+        metadata={"help": "Problems whose chain-of-thought row is longer are left out; null: none."}
     )
-    extra_sets: list[dict] = field(
-        default_factory=list, metadata={"help": "Further SFT problems, {source, rows} or {source, weight} each."}
-    )
-    allow_overlap: list[str] = field(
-        default_factory=list, metadata={"help": "Benchmarks whose 13-gram overlap with training is accepted."}
-    )
+    extra_sets: list[dict] = field(metadata={"help": "Further SFT problems, {source, rows} or {source, weight} each."})
+    allow_overlap: list[str] = field(metadata={"help": "Benchmarks whose 13-gram overlap with training is accepted."})
 
     def __post_init__(self) -> None:
         if not 0 <= self.direct_fraction <= 1:

@@ -40,14 +40,12 @@ class ShardsArguments:
     output_dir: str = field(metadata={"help": "Folder of the shards and manifest.json."})
     corpus: str = field(metadata={"help": "Output of data_builders/corpus.py."})
     tokenizer: str = field(metadata={"help": "Output of tokenizers/build.py."})
-    num_workers: int = field(default=1, metadata={"help": "Processes; each encodes a file of the corpus at a time."})
-    min_fact_share: float = field(
-        default=0.001, metadata={"help": "Of training tokens, when the tokenizer has fact tokens."}
-    )
-    max_steps: int | None = field(default=None, metadata={"help": "Of pretraining; null: target_tokens says it."})
-    tokens_per_step: int | None = field(default=None, metadata={"help": "Of pretraining."})
-    target_tokens: int | None = field(default=None, metadata={"help": "Of pretraining; null: max_steps says it."})
-    allow_epochs: bool = field(default=False, metadata={"help": "Whether pretraining may read a document twice."})
+    num_workers: int = field(metadata={"help": "Processes; each encodes a file of the corpus at a time."})
+    min_fact_share: float = field(metadata={"help": "Of training tokens, when the tokenizer has fact tokens."})
+    max_steps: int | None = field(metadata={"help": "Of pretraining; null: target_tokens says it."})
+    tokens_per_step: int | None = field(metadata={"help": "Of pretraining."})
+    target_tokens: int | None = field(metadata={"help": "Of pretraining; null: max_steps says it."})
+    allow_epochs: bool = field(metadata={"help": "Whether pretraining may read a document twice."})
 
     @property
     def pretraining_tokens(self) -> int | None:

@@ -13,16 +13,16 @@ LEAST_SAMPLES = 1000  # 25 draws beyond each end of a 95% interval
 class CompareArguments:
     output_dir: str = field(metadata={"help": "Folder of the report."})
     shared_dir: str = field(metadata={"help": "Folder of the scale, with a folder for each arm."})
-    conditions: list[str] = field(default_factory=list, metadata={"help": "The arms; the treatment comes first."})
-    reference: str = field(default="baseline", metadata={"help": "Differences are taken against this arm."})
-    seeds: list[int] = field(default_factory=list, metadata={"help": "The seeds; each is run with every arm."})
-    benchmarks: str = field(default="", metadata={"help": "What was evaluated, with its manifest."})
-    posttrain: str = field(default="", metadata={"help": "The training rows, for the trivial baselines."})
-    protocol: str = field(default="docs/protocol.md", metadata={"help": "The pre-registered analysis."})
-    primary_task: str = field(default="gsm8k_cot", metadata={"help": "The outcome of the protocol's first hypothesis."})
-    primary_stage: str = field(default="grpo", metadata={"help": "The checkpoint of the first hypothesis."})
-    bootstrap_samples: int = field(default=10_000, metadata={"help": "Draws of each interval."})
-    confidence_level: float = field(default=0.95, metadata={"help": "Of the intervals."})
+    conditions: list[str] = field(metadata={"help": "The arms; the treatment comes first."})
+    reference: str = field(metadata={"help": "Differences are taken against this arm."})
+    seeds: list[int] = field(metadata={"help": "The seeds; each is run with every arm."})
+    benchmarks: str = field(metadata={"help": "What was evaluated, with its manifest."})
+    posttrain: str = field(metadata={"help": "The training rows, for the trivial baselines."})
+    protocol: str = field(metadata={"help": "The pre-registered analysis."})
+    primary_task: str = field(metadata={"help": "The outcome of the protocol's first hypothesis."})
+    primary_stage: str = field(metadata={"help": "The checkpoint of the first hypothesis."})
+    bootstrap_samples: int = field(metadata={"help": "Draws of each interval."})
+    confidence_level: float = field(metadata={"help": "Of the intervals."})
 
     def __post_init__(self) -> None:
         if self.bootstrap_samples < LEAST_SAMPLES:

@@ -51,14 +51,12 @@ class EvalArguments:
     checkpoints: dict[str, str] = field(metadata={"help": "The checkpoints: name of the stage to model folder."})
     generation_size: dict[str, int] = field(metadata={"help": "Most tokens of a completion, by prompt style."})
     stop_sequences: dict[str, list[str]] = field(metadata={"help": "What ends a completion, by prompt style."})
-    max_cut_prompts: float = field(default=0.0, metadata={"help": "Share of prompts that may not fit the window."})
-    batch_size: int = field(default=64, metadata={"help": "Items in one batch."})
-    use_stages: list[str] = field(
-        default_factory=list, metadata={"help": "Checkpoints that are also asked for the 2x2 of use (use.py)."}
-    )
-    use_tasks: list[str] = field(default_factory=list, metadata={"help": "Benchmarks that they are asked."})
-    max_samples: int | None = field(default=None, metadata={"help": "Items of each benchmark; null: all."})
-    use_cpu: bool = field(default=False, metadata={"help": "Stay on the CPU."})
+    max_cut_prompts: float = field(metadata={"help": "Share of prompts that may not fit the window."})
+    batch_size: int = field(metadata={"help": "Items in one batch."})
+    use_stages: list[str] = field(metadata={"help": "Checkpoints that are also asked for the 2x2 of use (use.py)."})
+    use_tasks: list[str] = field(metadata={"help": "Benchmarks that they are asked."})
+    max_samples: int | None = field(metadata={"help": "Items of each benchmark; null: all."})
+    use_cpu: bool = field(metadata={"help": "Stay on the CPU."})
 
 
 @command

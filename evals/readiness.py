@@ -34,15 +34,15 @@ class ReadinessArguments:
     stop_sequences: list[str] = field(
         metadata={"help": "What ends a chain of thought, for the reward as in evaluation."}
     )
-    seed: int = field(default=0, metadata={"help": "Of the sampling."})
-    prompts: int = field(default=64, metadata={"help": "Development prompts, the first of the slice."})
-    samples: int = field(default=8, metadata={"help": "Completions of each prompt: the k of pass@k."})
-    threshold: float = field(default=0.1, metadata={"help": "Least pass@k at which GRPO starts."})
-    force: bool = field(default=False, metadata={"help": "Start GRPO below the threshold too; the record says so."})
-    temperature: float = field(default=1.0, metadata={"help": "As in GRPO."})
-    max_completion_length: int = field(default=96, metadata={"help": "As in GRPO."})
-    batch_size: int = field(default=256, metadata={"help": "Completions that are generated together."})
-    use_cpu: bool = field(default=False, metadata={"help": "Stay on the CPU."})
+    seed: int = field(metadata={"help": "Of the sampling."})
+    prompts: int = field(metadata={"help": "Development prompts, the first of the slice."})
+    samples: int = field(metadata={"help": "Completions of each prompt: the k of pass@k."})
+    threshold: float = field(metadata={"help": "Least pass@k at which GRPO starts."})
+    force: bool = field(metadata={"help": "Start GRPO below the threshold too; the record says so."})
+    temperature: float = field(metadata={"help": "As in GRPO."})
+    max_completion_length: int = field(metadata={"help": "As in GRPO."})
+    batch_size: int = field(metadata={"help": "Completions that are generated together."})
+    use_cpu: bool = field(metadata={"help": "Stay on the CPU."})
 
     def __post_init__(self) -> None:
         if not (self.prompts >= 1 and self.samples >= 1 and 0 <= self.threshold <= 1):

@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +20,15 @@ from omegaconf.errors import OmegaConfBaseException
 from mulfact.errors import UserError, unknown
 
 Arguments = TypeVar("Arguments")
+BASE = Path(__file__).resolve().parents[1] / "recipes" / "base.yaml"  # in a checkout
 
 
-def parse(dataclass: type[Arguments], command_line: Sequence[str] | None = None) -> Arguments:
+def parse(
+    dataclass: type[Arguments], command_line: Sequence[str] | None = None, section: str | None = None
+) -> Arguments:
     """Return a stage's arguments from `--config <flat yaml>` and flags, through TRL's parser.
+
+    Without a file, `section` of recipes/base.yaml has the defaults; a file names every setting, for it is the record.
 
     Raises UserError for a missing or malformed file and for an unknown key, naming the nearest valid one.
     """
@@ -35,8 +41,11 @@ def parse(dataclass: type[Arguments], command_line: Sequence[str] | None = None)
         for key in load_yaml(Path(config)):
             if key not in valid:
                 raise unknown("key", key, valid, config)
+    parser = TrlParser([dataclass])  # type: ignore[list-item]
+    if section is not None and config is None:
+        parser.set_defaults_with_config(**base_settings(section))
     try:
-        (arguments,) = TrlParser([dataclass]).parse_args_and_config(command_line)  # type: ignore[list-item]
+        (arguments,) = parser.parse_args_and_config(command_line)
     except (ValueError, TypeError) as error:
         raise UserError(f"{config or 'command line'}: {error}") from error
     return arguments
@@ -57,6 +66,16 @@ def parse_each(dataclass: type[Arguments]) -> list[Arguments]:
 
 def _flag_value(flag: str, command_line: Sequence[str]) -> str | None:
     return command_line[command_line.index(flag) + 1] if flag in command_line[:-1] else None
+
+
+def base_settings(section: str) -> dict[str, Any]:
+    """Return a section of recipes/base.yaml, such as "tokenizer" or "corpus.synthetic"; no folders of an experiment."""
+    node = OmegaConf.select(OmegaConf.create(load_yaml(BASE)), section)
+    settings = {}
+    for key in node:
+        with suppress(OmegaConfBaseException):  # leads to the experiment, which nobody has named
+            settings[str(key)] = OmegaConf.to_container(node[key]) if OmegaConf.is_config(node[key]) else node[key]
+    return settings
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

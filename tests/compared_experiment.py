@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recipe_defaults import defaults
 from run_folders import write_experiment
 
 from mulfact.evals.compare_arguments import CompareArguments
@@ -22,17 +23,18 @@ def write_compared(folder: Path, gated: tuple[str, ...] = ()) -> CompareArgument
 
 
 def arguments_for(shared_dir: Path, conditions: list[str], seeds: list[int]) -> CompareArguments:
-    return CompareArguments(
-        output_dir=str(shared_dir / "report"),
-        shared_dir=str(shared_dir),
-        conditions=conditions,
-        reference=conditions[0],
-        seeds=seeds,
-        benchmarks=str(shared_dir / "benchmarks"),
-        posttrain=str(shared_dir / "posttrain"),
-        protocol=str(PROTOCOL),
-        bootstrap_samples=1000,
-    )
+    changes = {
+        "output_dir": str(shared_dir / "report"),
+        "shared_dir": str(shared_dir),
+        "conditions": conditions,
+        "reference": conditions[0],
+        "seeds": seeds,
+        "benchmarks": str(shared_dir / "benchmarks"),
+        "posttrain": str(shared_dir / "posttrain"),
+        "protocol": str(PROTOCOL),
+        "bootstrap_samples": 1000,
+    }
+    return CompareArguments(**defaults("compare", **changes))
 
 
 def load(arguments: CompareArguments) -> Runs:

@@ -27,21 +27,20 @@ VOCABULARY_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 class BaseTokenizerArguments:
     output_dir: str = field(metadata={"help": "Folder for tokenizer.json and manifest.json."})
     source: str = field(
-        default="train",
-        metadata={"help": "train (on the corpus), a folder with a GPT-2 style vocabulary, or a Hub id."},
+        metadata={"help": "train (on the corpus), a folder with a GPT-2 style vocabulary, or a Hub id."}
     )
-    corpus: str = field(default="", metadata={"help": "Corpus folder; not read when a vocabulary is loaded."})
+    corpus: str = field(metadata={"help": "Corpus folder; not read when a vocabulary is loaded."})
     vocab_size: int = field(
-        default=1536, metadata={"help": "Tokens to train, with <|endoftext|> and <|pad|>; ignored unless trained."}
+        metadata={"help": "Tokens to train, with <|endoftext|> and <|pad|>; ignored unless trained."}
     )
     max_bytes: int | None = field(
-        default=None, metadata={"help": "Train on the first documents, up to so many bytes; null: on all of them."}
+        metadata={"help": "Train on the first documents, up to so many bytes; null: on all of them."}
     )
 
 
 @command
 def main() -> None:
-    arguments = parse(BaseTokenizerArguments)
+    arguments = parse(BaseTokenizerArguments, section="base_tokenizer")
     trained = arguments.source == "train"
     local = [arguments.corpus] if trained else [arguments.source] * Path(arguments.source).is_dir()
     with stage_output(arguments.output_dir, arguments, inputs=local) as folder:

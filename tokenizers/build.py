@@ -1,7 +1,8 @@
 """Build an arm's tokenizer: the base vocabulary, the arm's fact tokens, and the rewriting inside tokenizer.json.
 
     python tokenizers/build.py --config outputs/smoke/mulfact/recipes/tokenizer.yaml
-    python tokenizers/build.py --output_dir /tmp/mulfact --base_tokenizer outputs/smoke/base_tokenizer --mode weak
+    python tokenizers/build.py --output_dir /tmp/mulfact --base_tokenizer outputs/smoke/base_tokenizer --corpus none \\
+        --mode weak
 
 The folder is a complete Hugging Face tokenizer. facts.json beside it tells the other stages which tokens are facts.
 """
@@ -20,7 +21,7 @@ from mulfact.settings import parse
 from mulfact.tokenizers.base import END_OF_TEXT, PAD, corpus_texts, read_tokenizer
 from mulfact.tokenizers.card import tokenizer_card
 from mulfact.tokenizers.custom import read_settings
-from mulfact.tokenizers.facts import FACTS_FILE, SURFACE_FORMS, VOCAB_SIZE_MULTIPLE, Facts, FactSettings, padded_size
+from mulfact.tokenizers.facts import FACTS_FILE, VOCAB_SIZE_MULTIPLE, Facts, FactSettings, padded_size
 from mulfact.tokenizers.normalizer import fact_decoders, fact_normalizers
 from mulfact.tokenizers.placebo import choose_pairs
 
@@ -31,26 +32,20 @@ SAMPLE_BYTES = 100_000_000  # compressed; counting words in all of a web corpus 
 class TokenizerArguments:
     output_dir: str = field(metadata={"help": "Folder for the tokenizer."})
     base_tokenizer: str = field(metadata={"help": "Folder of the base vocabulary, the same for every arm."})
-    corpus: str = field(default="", metadata={"help": "Corpus folder; the placebo arm counts its words there."})
-    vocab_size: int = field(
-        default=2048, metadata={"help": "Rows of the model's embedding in every arm: a multiple of 64."}
-    )
-    mode: str = field(default="none", metadata={"help": "none, weak (6*9), strict (6*9=54), placebo or custom."})
-    max_operand: int = field(default=9, metadata={"help": "Largest operand of a fact, up to 20."})
-    canonical_order: bool = field(default=False, metadata={"help": "Write 9*6 as the token of 6*9 as well."})
-    token_names: str = field(default="structured", metadata={"help": "structured (<MUL_6_9>) or literal (6*9)."})
-    surface_forms: list[str] = field(
-        default_factory=lambda: list(SURFACE_FORMS), metadata={"help": "Spellings that are rewritten."}
-    )
-    custom_tokens: list[dict] = field(
-        default_factory=list, metadata={"help": "With mode custom: a list of {patterns, name, text}."}
-    )
-    model_max_length: int = field(default=1024, metadata={"help": "Positions of the model."})
+    corpus: str = field(metadata={"help": "Corpus folder; the placebo arm counts its words there."})
+    vocab_size: int = field(metadata={"help": "Rows of the model's embedding in every arm: a multiple of 64."})
+    mode: str = field(metadata={"help": "none, weak (6*9), strict (6*9=54), placebo or custom."})
+    max_operand: int = field(metadata={"help": "Largest operand of a fact, up to 20."})
+    canonical_order: bool = field(metadata={"help": "Write 9*6 as the token of 6*9 as well."})
+    token_names: str = field(metadata={"help": "structured (<MUL_6_9>) or literal (6*9)."})
+    surface_forms: list[str] = field(metadata={"help": "Spellings that are rewritten."})
+    custom_tokens: list[dict] = field(metadata={"help": "With mode custom: a list of {patterns, name, text}."})
+    model_max_length: int = field(metadata={"help": "Positions of the model."})
 
 
 @command
 def main() -> None:
-    arguments = parse(TokenizerArguments)
+    arguments = parse(TokenizerArguments, section="tokenizer")
     placebo = arguments.mode == "placebo"
     inputs = [arguments.base_tokenizer, *([arguments.corpus] if placebo else [])]
     with stage_output(arguments.output_dir, arguments, inputs) as folder:

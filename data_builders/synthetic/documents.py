@@ -18,7 +18,7 @@ from mulfact.data_builders.contamination.held_out import ALWAYS_TRAINED
 from mulfact.data_builders.problems.prompts import format_completion, format_prompt
 from mulfact.data_builders.synthetic.drills import Drills
 from mulfact.data_builders.synthetic.tables import SMALL, Tables
-from mulfact.data_builders.synthetic.word_problems import DEFAULT_MIX, check_difficulty, problems
+from mulfact.data_builders.synthetic.word_problems import check_difficulty, problems
 from mulfact.errors import UserError, command
 from mulfact.settings import parse
 
@@ -31,20 +31,18 @@ _ANNOTATION = re.compile(r"<<[^<>]*>>")
 class SyntheticSettings:
     """What the generator writes: the mapping corpus.synthetic of a recipe."""
 
-    tables: float = field(default=0.1, metadata={"help": "Share of bytes: multiplication tables in every writing."})
-    drills: float = field(default=0.4, metadata={"help": "Share of bytes: single operations and mixed expressions."})
-    word_problems: float = field(default=0.5, metadata={"help": "Share of bytes: word problems with solutions."})
-    largest_table: int = field(default=9, metadata={"help": "Tables go up to this number, 9 to 20."})
-    max_digits: int = field(default=2, metadata={"help": "Of a drill's operands, 1 to 4."})
-    min_steps: int = field(default=1, metadata={"help": "Of a word problem."})
-    max_steps: int = field(default=3, metadata={"help": "Of a word problem, up to 8."})
-    max_operand: int = field(default=9, metadata={"help": "Largest factor, divisor and addend of a word problem."})
+    tables: float = field(metadata={"help": "Share of bytes: multiplication tables in every writing."})
+    drills: float = field(metadata={"help": "Share of bytes: single operations and mixed expressions."})
+    word_problems: float = field(metadata={"help": "Share of bytes: word problems with solutions."})
+    largest_table: int = field(metadata={"help": "Tables go up to this number, 9 to 20."})
+    max_digits: int = field(metadata={"help": "Of a drill's operands, 1 to 4."})
+    min_steps: int = field(metadata={"help": "Of a word problem."})
+    max_steps: int = field(metadata={"help": "Of a word problem, up to 8."})
+    max_operand: int = field(metadata={"help": "Largest factor, divisor and addend of a word problem."})
     prompt_share: float = field(
-        default=0.5, metadata={"help": "Of drills and word problems: those in the form of post-training prompts."}
+        metadata={"help": "Of drills and word problems: those in the form of post-training prompts."}
     )
-    operations: dict = field(
-        default_factory=DEFAULT_MIX.copy, metadata={"help": "Weights of add, subtract, multiply and divide."}
-    )
+    operations: dict = field(metadata={"help": "Weights of add, subtract, multiply and divide."})
 
     def __post_init__(self) -> None:
         shares = {kind: getattr(self, kind) for kind in KINDS}
@@ -134,7 +132,7 @@ class SyntheticArguments(SyntheticSettings):
 
 @command
 def main() -> None:
-    arguments = parse(SyntheticArguments)
+    arguments = parse(SyntheticArguments, section="corpus.synthetic")
     texts = up_to(documents(arguments, arguments.seed), int(arguments.megabytes * 1e6))
     if arguments.report:
         for key, value in diversity(texts).items():

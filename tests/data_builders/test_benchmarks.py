@@ -8,6 +8,7 @@ from hashlib import sha256
 import datasets
 import pytest
 import yaml
+from recipe_defaults import defaults
 
 from mulfact.data_builders import benchmarks
 from mulfact.data_builders.benchmarks import check_ids
@@ -24,7 +25,8 @@ KEYS = {"id", "prompt", "answer", "solution", "operands", "family", "answer_rule
 def run(tmp_path, monkeypatch):
     def call(**settings):
         config = tmp_path / "recipe.yaml"
-        config.write_text(yaml.safe_dump({"output_dir": str(tmp_path / "out"), "probe_items": 10, **settings}))
+        settings = {"output_dir": str(tmp_path / "out"), "probe_items": 10, **settings}
+        config.write_text(yaml.safe_dump(defaults("benchmarks", **settings)))
         monkeypatch.setattr(sys, "argv", ["benchmarks", "--config", str(config)])
         benchmarks.main()
         manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())["benchmarks"]
@@ -125,7 +127,7 @@ def test_an_id_that_stands_twice_is_refused():
 def test_the_command_ends_without_a_traceback_on_bad_input(tmp_path, repository, settings, message):
     config = tmp_path / "benchmarks.yaml"
     filled = {key: value.format(tmp=tmp_path) if isinstance(value, str) else value for key, value in settings.items()}
-    config.write_text(yaml.safe_dump({"output_dir": str(tmp_path / "out"), **filled}))
+    config.write_text(yaml.safe_dump(defaults("benchmarks", output_dir=str(tmp_path / "out"), **filled)))
     command = [sys.executable, "data_builders/benchmarks.py", "--config", str(config)]
     ended = subprocess.run(command, cwd=repository, capture_output=True, text=True)
     assert ended.returncode == 1

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from product_reader import expressions_in, products_in
+from recipe_defaults import defaults
 
 from mulfact.data_builders import benchmarks, corpus
 from mulfact.data_builders.contamination.held_out import pair_is_held_out
@@ -34,7 +35,7 @@ Build = Callable[..., Path]
 @pytest.fixture
 def recipe(tmp_path: Path, data_dir: Path) -> dict[str, Any]:
     """A small mixture of generated, plain and compressed text."""
-    return {
+    changes = {
         "output_dir": str(tmp_path / "corpus"),
         "sources": [
             {"name": "synthetic", "weight": 2.0},
@@ -45,7 +46,11 @@ def recipe(tmp_path: Path, data_dir: Path) -> dict[str, Any]:
         "shard_bytes": 25_000,
         "validation_fraction": 0.1,
         "max_duplicate_fraction": 0.5,
+        "min_fact_count": 0,
+        "benchmarks": None,
+        "overlap": "refuse",
     }
+    return defaults("corpus", **changes)
 
 
 @pytest.fixture
@@ -314,11 +319,11 @@ def test_overlap_with_a_benchmark_is_refused_dropped_or_allowed(build: Build, tm
 def test_a_whole_build_shows_nothing_of_the_probes(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"output_dir": str(tmp_path / "benchmarks"), "probe_items": 200, "synthetic_problems": 200}
+    settings = defaults("benchmarks", output_dir=str(tmp_path / "benchmarks"), probe_items=200)
     (tmp_path / "benchmarks.yaml").write_text(yaml.safe_dump(settings))
     monkeypatch.setattr(sys, "argv", ["benchmarks.py", "--config", str(tmp_path / "benchmarks.yaml")])
     benchmarks.main()
-    synthetic = {"max_steps": 4, "max_operand": 50, "max_digits": 2, "largest_table": 20}
+    synthetic = defaults("corpus.synthetic", max_steps=4, max_operand=50, max_digits=2, largest_table=20)
     sources = [{"name": "synthetic", "weight": 1.0}]
     changes = {"target_bytes": 2_000_000, "shard_bytes": 500_000, "validation_fraction": 0.05, "min_fact_count": 20}
     folder = build(sources=sources, synthetic=synthetic, benchmarks=settings["output_dir"], overlap="drop", **changes)

@@ -9,6 +9,7 @@ from collections import Counter
 import datasets
 import pytest
 import yaml
+from recipe_defaults import defaults
 
 from mulfact.data_builders import benchmarks, posttrain
 from mulfact.data_builders.posttrain import PosttrainArguments, arithmetic_rows, most_frequent_answer, split_problems
@@ -22,7 +23,8 @@ def run(tmp_path, monkeypatch):
     """Run a stage in this process with these settings, and return its output folder."""
 
     def call(module, **settings):
-        settings = {"output_dir": str(tmp_path / module.__name__.rpartition(".")[2]), **settings}
+        name = module.__name__.rpartition(".")[2]
+        settings = defaults(name, **{"output_dir": str(tmp_path / name)} | settings)
         config = tmp_path / "recipe.yaml"
         config.write_text(yaml.safe_dump(settings))
         monkeypatch.setattr(sys, "argv", ["stage", "--config", str(config)])
@@ -208,7 +210,7 @@ def problem(number, steps=1, solution="6*9=<<6*9=54>>54"):
 
 
 def arguments(**settings):
-    return PosttrainArguments(output_dir="out", benchmarks="bench", **settings)
+    return PosttrainArguments(**defaults("posttrain", **settings))
 
 
 def test_grpo_takes_problems_of_few_steps_and_long_ones_are_left_out_everywhere():
@@ -262,7 +264,9 @@ def test_the_command_ends_without_a_traceback_on_bad_input(tmp_path, repository,
     (tmp_path / "train.jsonl").write_text('{"question": "How many?", "answer": "54"}\n')
     config = tmp_path / "posttrain.yaml"
     config.write_text(
-        yaml.safe_dump({"output_dir": str(tmp_path / "out"), "gsm8k": str(tmp_path), "benchmarks": str(bench)})
+        yaml.safe_dump(
+            defaults("posttrain", output_dir=str(tmp_path / "out"), gsm8k=str(tmp_path), benchmarks=str(bench))
+        )
     )
     for command in (["data_builders/posttrain.py"], ["-m", "mulfact.data_builders.posttrain"]):
         ended = subprocess.run(

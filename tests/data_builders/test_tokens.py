@@ -16,6 +16,7 @@ import psutil
 import pyarrow as pa
 import pytest
 import yaml
+from recipe_defaults import defaults
 from tokenizers import Tokenizer
 
 from mulfact.data_builders import tokens as stage
@@ -90,12 +91,8 @@ def encode(
     """Runs the command for an arm with changes to the recipe; returns the folder of the tokens."""
 
     def encode(arm: str, **changes: Any) -> Path:
-        recipe = {
-            "output_dir": str(tmp_path / arm),
-            "corpus": str(corpus),
-            "tokenizer": str(tokenizers[arm]),
-            **changes,
-        }
+        places = {"output_dir": str(tmp_path / arm), "corpus": str(corpus), "tokenizer": str(tokenizers[arm])}
+        recipe = defaults("tokens", **places | {"max_steps": None} | changes)
         run(stage.main, recipe, tmp_path / "tokens.yaml", monkeypatch)
         return Path(recipe["output_dir"])
 
@@ -175,7 +172,7 @@ def test_encoding_keeps_nothing_of_a_shard(tokenizers: dict[str, Path], tmp_path
     """What a process holds after ten shards is what it held after five, though no two shards have the same text."""
     size, tasks = 100_000, []
     for number in range(10):
-        texts = SyntheticBlock({}, SyntheticSettings(), seed=number, size=size).texts()
+        texts = SyntheticBlock({}, SyntheticSettings(**defaults("corpus.synthetic")), seed=number, size=size).texts()
         path = tmp_path / f"train-{number:05d}.parquet"
         write_documents(path, texts, ["web"] * len(texts), [0] * len(texts))
         tasks.append(stage.Task(path, tmp_path / path.stem, tokenizers["mulfact"], ("web",), "uint16", 0, ()))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_tokenizers
+from recipe_defaults import defaults
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from mulfact.errors import UserError
@@ -19,7 +20,7 @@ from mulfact.modeling.posttraining.readiness_record import RECORD, check_ready, 
 
 
 def arguments(**changes: object) -> ReadinessArguments:
-    return ReadinessArguments("out", "model", "prompts", ["\nQuestion:"], **{"samples": 4, "threshold": 0.5, **changes})  # type: ignore[arg-type]
+    return ReadinessArguments(**defaults("readiness", **{"samples": 4, "threshold": 0.5, **changes}))
 
 
 def test_the_record_counts_prompts_with_an_answer() -> None:

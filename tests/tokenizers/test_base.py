@@ -100,7 +100,7 @@ def test_bad_input_is_one_line(
     (tmp_path / "DAMAGED" / "merges.txt").write_text("")
     paths = {"CORPUS", "EMPTY", "NOWHERE", "DAMAGED"}
     flags = tuple(str(tmp_path / flag) if flag in paths else flag for flag in flags)
-    monkeypatch.setattr(sys, "argv", ["base.py", "--output_dir", str(tmp_path / "out"), *flags])
+    monkeypatch.setattr(sys, "argv", ["base.py", "--output_dir", str(tmp_path / "out"), "--corpus", "none", *flags])
     with pytest.raises(SystemExit) as exit_information:
         main()
     assert str(exit_information.value).startswith("error: ")

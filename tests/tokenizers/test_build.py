@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from recipe_defaults import defaults
 from tiny_tokenizers import ARMS, BASE_VOCAB_SIZE, base_tokenizer, build, write_corpus
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
@@ -46,7 +47,8 @@ def base_folder(tmp_path: Path) -> Path:
 
 
 def run_build(monkeypatch: pytest.MonkeyPatch, output: Path, base: Path, *flags: str) -> None:
-    arguments = ["--output_dir", str(output), "--base_tokenizer", str(base), "--vocab_size", "768", *flags]
+    places = ["--output_dir", str(output), "--base_tokenizer", str(base), "--corpus", "none"]
+    arguments = [*places, "--vocab_size", "768", *flags]
     monkeypatch.setattr(sys, "argv", ["build.py", *arguments])
     main()
 
@@ -121,15 +123,9 @@ def test_the_card_lists_the_facts(arm: str, tmp_path: Path, base_folder: Path, m
     flags = ["--mode", settings.mode, "--max_operand", str(settings.max_operand)]
     flags += ["--canonical_order", str(settings.canonical_order)]
     if settings.custom_tokens:
-        recipe = {
-            "output_dir": str(tmp_path / "out"),
-            "base_tokenizer": str(base_folder),
-            "vocab_size": 768,
-            "mode": "custom",
-            "custom_tokens": [
-                {"patterns": list(t.patterns), "name": t.token, "text": t.text} for t in settings.custom_tokens
-            ],
-        }
+        tokens = [{"patterns": list(t.patterns), "name": t.token, "text": t.text} for t in settings.custom_tokens]
+        places = {"output_dir": str(tmp_path / "out"), "base_tokenizer": str(base_folder)}
+        recipe = defaults("tokenizer", **places, vocab_size=768, mode="custom", custom_tokens=tokens)
         (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
         monkeypatch.setattr(sys, "argv", ["build.py", "--config", str(tmp_path / "recipe.yaml")])
         main()

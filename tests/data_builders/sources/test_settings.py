@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from recipe_defaults import defaults
 
 from mulfact.data_builders.sources.blocks import Block, open_source
 from mulfact.data_builders.sources.readers import pin_revision
@@ -16,7 +17,7 @@ from mulfact.data_builders.sources.settings import SourceSettings, from_mapping
 from mulfact.data_builders.synthetic.documents import SyntheticSettings
 from mulfact.errors import UserError
 
-SYNTHETIC = SyntheticSettings()
+SYNTHETIC = SyntheticSettings(**defaults("corpus.synthetic"))
 
 
 def read_all(settings: SourceSettings, position: dict | None = None) -> list[Block]:

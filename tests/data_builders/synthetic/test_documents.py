@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import pytest
 from product_reader import expressions_in, plain, products_in
+from recipe_defaults import defaults
 
 from mulfact.data_builders.contamination.held_out import expression_is_held_out, pair_is_held_out, problem_is_held_out
 from mulfact.data_builders.problems.prompts import format_prompt
@@ -82,7 +83,7 @@ def test_no_held_out_problem(settings):
 
 
 def stream(megabytes: float, seed: int = 0, **settings):
-    return up_to(documents(SyntheticSettings(**settings), seed), int(megabytes * 1e6))
+    return up_to(documents(SyntheticSettings(**defaults("corpus.synthetic", **settings)), seed), int(megabytes * 1e6))
 
 
 def test_shares_of_bytes():
@@ -186,18 +187,17 @@ def test_the_stream_is_a_function_of_settings_and_seed():
 )
 def test_settings_that_make_no_sense_are_refused(settings, named):
     with pytest.raises(UserError, match=named):
-        SyntheticSettings(**settings)
+        SyntheticSettings(**defaults("corpus.synthetic", **settings))
 
 
-def test_the_command(repository, tmp_path):
+def test_the_command(repository):
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "mulfact.data_builders.synthetic.documents", *arguments]
         return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
 
     assert "Question: " in run("--megabytes", "0.01", "--seed", "1").stdout
-    config = tmp_path / "synthetic.yaml"
-    config.write_text("tables: 1.0\ndrills: 0.0\nword_problems: 0.0\nmegabytes: 0.05\nreport: true\n")
-    assert "duplicates: 0.0" in run("--config", str(config)).stdout
+    tables = ["--tables", "1", "--drills", "0", "--word_problems", "0"]
+    assert "duplicates: 0.0" in run(*tables, "--megabytes", "0.05", "--report").stdout
     failed = run("--max_digits", "9")
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: synthetic: max_digits is 9")

@@ -1,12 +1,14 @@
 """The items that call for a fact, how facts are used, and measures other than accuracy."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from recipe_defaults import defaults
 
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.outcomes import error_examples, solved_share
@@ -14,7 +16,9 @@ from mulfact.evals.comparison.runs import Run
 from mulfact.evals.comparison.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
 from mulfact.provenance import write_json
 
-ARGUMENTS = CompareArguments("", "", ["plain", "facts"], "plain", [0, 1], bootstrap_samples=1000)
+ARGUMENTS = CompareArguments(
+    **defaults("compare", conditions=["plain", "facts"], reference="plain", seeds=[0, 1], bootstrap_samples=1000)
+)
 
 
 def write_benchmark(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:
@@ -133,7 +137,7 @@ def test_measures_are_paired_with_the_reference(runs: dict[tuple[str, int], Run]
 
 
 def test_bits_per_byte_of_one_seed_have_no_interval(runs: dict[tuple[str, int], Run]) -> None:
-    arguments = CompareArguments("", "", ["plain", "facts"], "plain", [0], bootstrap_samples=1000)
+    arguments = replace(ARGUMENTS, seeds=[0])
     curves = [{"condition": c, "seed": 0, "points": [{"bits_per_byte": 0.5}]} for c in ("plain", "facts")]
     entries = [entry for entry in measures(arguments, runs, curves) if entry["measure"] == "bits_per_byte"]
     assert [entry["interval"] for entry in entries] == [None, None]
