@@ -7,7 +7,6 @@ A file is written only when its content changes, so that `make` runs again exact
 """
 
 import argparse
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -40,13 +39,6 @@ GRID_KEYS = {
     **RUN_KEYS, "compare.conditions": "CONDITIONS", "compare.seeds": "SEEDS", "halves.arm": "CONDITION",
     "halves.pairs": "PAIRS",
 }  # fmt: skip
-
-# ${json:${section.key}}: a value as JSON, for what TRL exports as an environment variable.
-OmegaConf.register_resolver(
-    "json",
-    lambda value: json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value),
-    replace=True,
-)
 
 
 def compose(

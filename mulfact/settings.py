@@ -7,6 +7,7 @@ The defaults stand in recipes/base.yaml; the dataclass says of each setting its 
 
 import argparse
 import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +23,13 @@ from mulfact.errors import UserError, unknown
 Arguments = TypeVar("Arguments")
 BASE = Path(__file__).resolve().parents[1] / "recipes" / "base.yaml"  # in a checkout
 
+# ${json:${section.key}}: a value as JSON, for what TRL exports as an environment variable.
+OmegaConf.register_resolver(
+    "json",
+    lambda value: json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value),
+    replace=True,
+)
+
 
 def parse(
     dataclass: type[Arguments], command_line: Sequence[str] | None = None, section: str | None = None
@@ -29,7 +37,6 @@ def parse(
     """Return a stage's arguments from `--config <flat yaml>` and flags, through TRL's parser.
 
     Without a file, `section` of recipes/base.yaml has the defaults; a file names every setting, for it is the record.
-
     Raises UserError for a missing or malformed file and for an unknown key, naming the nearest valid one.
     """
     from trl import TrlParser
