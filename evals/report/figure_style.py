@@ -1,23 +1,32 @@
 """How every figure looks: one colour, marker and line style for an arm, print-sized panels, a legend on top.
 
-The palette is Okabe and Ito's, and the shapes tell the arms apart where there is no colour.
+The palette is Okabe and Ito's, and the shapes tell up to seven arms apart where there is no colour.
 """
 
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from mulfact.evals.report.fonts import families
 
 Results = dict[str, Any]
 
 # Okabe and Ito (2008), without the yellow, which is too light for lines on white.
 COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
-LINES: list[Any] = ["-", (0, (6, 1.2)), (0, (2.5, 1.2)), (0, (6, 1.2, 1.5, 1.2)), (0, (1, 1)), "--", "-."]
+LINES: list[Any] = [
+    "-", (0, (6, 1.2)), (0, (2.5, 1.2)), (0, (6, 1.2, 1.5, 1.2)), (0, (1, 1)), (0, (6, 1.2, 1, 1.2, 1, 1.2)),
+    (0, (4, 4)),
+]  # fmt: skip
 STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -50,6 +59,20 @@ class Look:
     line: Any
 
 
+@contextmanager
+def drawing(texts: Iterable[str]) -> Iterator[None]:
+    """Draw in our style, with fonts that can write `texts`; a character that no font has is a box without a warning."""
+    log = logging.getLogger("matplotlib.font_manager")  # says that a font has no bold
+    level = log.level
+    with matplotlib.rc_context({**STYLE, "font.family": families(texts)}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
+        log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
+
+
 def labels(rows: list[dict[str, Any]], field: str) -> list[str]:
     """Return the distinct values of `field` in their order of appearance."""
     return list(dict.fromkeys(row[field] for row in rows))
@@ -61,12 +84,17 @@ def task_label(results: Results, task: str) -> str:
 
 
 def looks(results: Results) -> dict[str, Look]:
-    """Return the look of each arm: the reference is black, the others follow in their order."""
-    arms = [results["reference"], *[arm for arm in results["conditions"] if arm != results["reference"]]]
-    size = len(COLOURS)
-    return {
-        arm: Look(COLOURS[index % size], MARKERS[index % size], LINES[index % size]) for index, arm in enumerate(arms)
-    }
+    """Return the look of each arm: the reference has its own; the others follow in their order, 36 of them distinct.
+
+    Colour and shape count together, like two digits of which the second moves on one more at each turn of the first.
+    """
+    drawn = {results["reference"]: Look(COLOURS[0], MARKERS[0], LINES[0])}
+    others = [arm for arm in results["conditions"] if arm != results["reference"]]
+    size = len(COLOURS) - 1
+    for index, arm in enumerate(others):
+        colour, shape = 1 + index % size, 1 + (index + index // size) % size
+        drawn[arm] = Look(COLOURS[colour], MARKERS[shape], LINES[shape])
+    return drawn
 
 
 def small_multiples(

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mulfact.evals.report.figure_style import STYLE, Results, labels, looks, small_multiples, task_label
+from mulfact.evals.report.figure_style import Results, drawing, labels, looks, small_multiples, task_label
 from mulfact.evals.report.item_figures import error_figure, heatmap_figure
 
 GRPO_MEASURES = {
@@ -47,7 +46,8 @@ def draw_figures(results: Results, folder: Path) -> dict[str, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
-    with matplotlib.rc_context(STYLE):
+    names = [results["reference"], *results["conditions"], *labels(results["accuracy"], "task")]
+    with drawing([*names, *labels(results["accuracy"], "stage")]):
         for name, figure in figures(results):
             paths[name] = folder / f"{name}.png"
             figure.savefig(paths[name], dpi=DPI, facecolor="white", metadata={"Software": None})

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from mulfact.evals.report.figure_style import COLOURS, STYLE, WIDTH
+from mulfact.evals.report.figure_style import COLOURS, WIDTH, drawing
 from mulfact.evals.report.figures import DPI
 
 Results = dict[str, Any]
@@ -20,7 +20,7 @@ def draw_halves(results: Results, folder: Path) -> dict[str, Path]:
     """Write every figure as <folder>/<name>.png and return the paths by name: effects, levels, facts, dose."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
-    with matplotlib.rc_context(STYLE):
+    with drawing([task["task"] for task in results["tasks"]]):
         for name, draw in (
             ("effects", effects_figure), ("levels", levels_figure), ("facts", facts_figure), ("dose", dose_figure),
         ):  # fmt: skip

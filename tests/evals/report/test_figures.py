@@ -70,6 +70,15 @@ def test_an_arm_looks_the_same_whatever_the_order_and_unlike_any_other() -> None
     assert looks(results)["two"].colour == "#000000"
 
 
+def test_many_arms_are_all_distinct_in_dots_and_in_lines() -> None:
+    drawn = looks(fabricate([f"arm {number}" for number in range(37)], [0]))
+    reference, *others = drawn.values()
+    for one, other in (("colour", "marker"), ("colour", "line")):
+        assert len({(getattr(look, one), str(getattr(look, other))) for look in drawn.values()}) == 37
+    for part in ("colour", "marker", "line"):  # whatever a figure shows, the reference looks like no other
+        assert getattr(reference, part) not in [getattr(look, part) for look in others]
+
+
 def test_the_forest_is_centred_on_zero_and_holds_each_difference() -> None:
     results = fabricate(["baseline", "mulfact", "placebo"], [0, 1, 2])
     figure = forest_figure(results, "gsm8k")
