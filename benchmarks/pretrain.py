@@ -45,8 +45,9 @@ from mulfact.modeling.pretraining.preemption import Preemption
 from mulfact.modeling.pretraining.progress import MetricsLog, Progress
 from mulfact.modeling.pretraining.run import Pretraining, RunState
 from mulfact.modeling.pretraining.steps import step_flops
-from mulfact.provenance import stage_output
+from mulfact.provenance import stage_output, write_json
 from mulfact.recipe import compose
+from mulfact.tokenizers.facts import FACTS_FILE, Facts
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MOST_OVERHEAD = 0.05
@@ -241,7 +242,7 @@ def write_inputs(folder: Path, shape: Shape, steps: int) -> dict[str, Any]:
         tokenizer = Tokenizer(models.BPE(vocab={"<|endoftext|>": EOS, "<|pad|>": 1}, merges=[]))
         fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", pad_token="<|pad|>")
         fast.save_pretrained(partial)
-        (partial / "facts.json").write_text(json.dumps({"vocab_size": shape.vocab_size, "fact_tokens": []}))
+        write_json(partial / FACTS_FILE, Facts("none", shape.vocab_size, shape.vocab_size, ()).to_json())
     random = np.random.default_rng(0)
     with stage_output(folder / "tokens", {"seed": 0}, [folder / "tokenizer"]) as partial:
         splits = {}

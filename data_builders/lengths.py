@@ -8,7 +8,6 @@ bare IndexError in the middle of training. Gold solutions that `max_completion_l
 an arm that says the same in fewer tokens has fewer of them. `posttrain.py prepare` counts again what TRL then reads.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,9 +20,11 @@ from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
 from mulfact.settings import parse
+from mulfact.text_files import read_json
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 TRUNCATED_VARIABLE = "MULFACT_MAX_TRUNCATED"  # in the env of the sft recipe: TRL takes no option that it does not know
+AGAIN = "run the stage that writes it again"
 NOTABLE = 0.03  # share of gold solutions over a budget from which on there is a warning
 
 
@@ -155,7 +156,7 @@ def load_tokenizer(model: Path) -> Tokenizer:
 
 def model_positions(model: Path) -> int:
     """Return how many positions the model has. Raises UserError when its config does not say."""
-    config = read_json(model / "config.json")
+    config = read_json(model / "config.json", AGAIN)
     positions = config.get("n_positions", config.get("max_position_embeddings"))
     if not isinstance(positions, int):
         raise UserError(f"{model / 'config.json'} has no n_positions: expected the config of a causal language model")
@@ -164,19 +165,11 @@ def model_positions(model: Path) -> int:
 
 def end_of_text(model: Path) -> str:
     """Return the token that TRL appends to each completion. Raises UserError when the tokenizer names none."""
-    token = read_json(model / "tokenizer_config.json").get("eos_token")
+    token = read_json(model / "tokenizer_config.json", AGAIN).get("eos_token")
     token = token.get("content") if isinstance(token, dict) else token
     if not isinstance(token, str):
         raise UserError(f"{model / 'tokenizer_config.json'} names no eos_token; build the tokenizer again")
     return token
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); run the stage that writes it again") from error
-    return content if isinstance(content, dict) else {}
 
 
 def data_files(recipe: dict[str, Any]) -> dict[str, Path]:

@@ -34,7 +34,7 @@ from mulfact.evals.compute.stage_records import (
     model_fields,
     peak_memory,
     processes_of,
-    read_json,
+    read_stage_json,
     speed,
     trl_settings,
 )
@@ -86,7 +86,7 @@ def account(run_dir: Path) -> dict[str, Any]:
 
 def pretrain(folder: Path) -> Stage:
     """Return the account of pretraining: every position is a token of the stream and has a label."""
-    summary = read_json(folder / "training_summary.json")
+    summary = read_stage_json(folder / "training_summary.json")
     shape, length = ModelShape.load(folder), summary["sequence_length"]
     forward = forward_flops(shape, summary["tokens"] // length, length)
     backward = backward_flops(forward)
@@ -123,7 +123,7 @@ def sft(folder: Path) -> Stage:
     starts again at each resume.
     Raises UserError when the recipe pads to another length, since the positions of a step then depend on the tokenizer.
     """
-    recipe, state = read_provenance(folder)["recipe"], read_json(folder / "trainer_state.json")
+    recipe, state = read_provenance(folder)["recipe"], read_stage_json(folder / "trainer_state.json")
     length = recipe.get("max_length")
     if recipe.get("packing") or not length or recipe.get("pad_to_multiple_of") != length:
         raise UserError(
@@ -131,7 +131,7 @@ def sft(folder: Path) -> Stage:
             f"pad_to_multiple_of {recipe.get('pad_to_multiple_of')}); set sft.packing=false and "
             "sft.pad_to_multiple_of=${sft.max_length}, then run make sft again"
         )
-    split = read_json(folder / "lengths.json")["splits"][recipe.get("dataset_train_split", "train")]
+    split = read_stage_json(folder / "lengths.json")["splits"][recipe.get("dataset_train_split", "train")]
     processes = processes_of(state, recipe, split["rows"])
     rows_per_step = state["train_batch_size"] * recipe.get("gradient_accumulation_steps", 1) * processes
     examples = examples_read(state, split["rows"], processes)
@@ -170,7 +170,7 @@ def grpo(folder: Path) -> Stage:
     rollouts' own tokens, `flops_spent` those of the rows as they were computed, padded to the longest of their batch.
     MFU and tokens per second are of the useful part.
     """
-    recipe, state = read_provenance(folder)["recipe"], read_json(folder / "trainer_state.json")
+    recipe, state = read_provenance(folder)["recipe"], read_stage_json(folder / "trainer_state.json")
     shape, longest, steps = ModelShape.load(folder), recipe["max_completion_length"], state["global_step"]
     generate_every, passes = updates_per_generation(recipe), Passes.of(recipe)
     batches = read_rollouts(folder, generate_every)

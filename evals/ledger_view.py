@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mulfact.errors import command
-from mulfact.evals.compute.stage_records import read_json
+from mulfact.text_files import read_json
 
 
 @command

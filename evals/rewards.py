@@ -24,6 +24,7 @@ from mulfact.data_builders.problems.prompts import extract_answer
 from mulfact.errors import UserError
 from mulfact.evals.grading.answers import is_correct, text_before
 from mulfact.modeling.gpt2.left_padding import positions_follow_mask
+from mulfact.tokenizers.facts import facts_from
 
 # Of this project `trl grpo` imports only this module, and it scores GPT-2's rollouts wrong without.
 positions_follow_mask()
@@ -131,8 +132,7 @@ def fact_token_ids(facts_file: str | None) -> frozenset[int] | None:
     if not facts_file:
         return None  # nothing is logged then: a count of 0 would be a claim
     try:
-        facts = json.loads(Path(facts_file).read_text())
-        return frozenset(fact["id"] for fact in facts["fact_tokens"])
+        return frozenset(facts_from(json.loads(Path(facts_file).read_text())).by_id)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{FACTS_VARIABLE}={facts_file}: not a readable facts.json ({error}); set it in the env of the grpo recipe "

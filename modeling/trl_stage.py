@@ -38,6 +38,7 @@ from mulfact.modeling.set_aside import aside_message, aside_name
 from mulfact.modeling.supervise import read_seconds
 from mulfact.provenance import input_hash, stage_output, write_json
 from mulfact.settings import load_yaml
+from mulfact.text_files import read_json
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors")
@@ -76,7 +77,7 @@ def prepare(recipe: dict[str, Any], readiness: Path | None = None) -> None:
 def keep_only(training_dir: Path, identity: dict[str, Any]) -> None:
     """Make `training_dir` the folder of the training that `identity` describes; one of another gives way to it."""
     identity = json.loads(json.dumps(identity))  # as it is read back
-    session = read_json(training_dir / SESSION)
+    session = read_json(training_dir / SESSION) if (training_dir / SESSION).is_file() else {}
     earlier = session.get("identity", {})
     differing = [key for key in sorted(identity | earlier) if identity.get(key) != earlier.get(key)]
     if differing:
@@ -128,7 +129,8 @@ def write_model(recipe: dict[str, Any], evaluation: dict[str, Any], checkpoint: 
     for name in TOKENIZER_FILES:  # as they were: saving again must not be trusted to be the identity
         if (base / name).is_file():
             shutil.copy2(base / name, folder / name)
-    write_json(folder / GENERATION, as_evaluated(read_json(folder / GENERATION), evaluation))
+    generation = read_json(folder / GENERATION) if (folder / GENERATION).is_file() else {}
+    write_json(folder / GENERATION, as_evaluated(generation, evaluation))
     shutil.copy2(checkpoint / STATE, folder / STATE)
 
 
@@ -158,10 +160,6 @@ def as_evaluated(generation: dict[str, Any], evaluation: dict[str, Any]) -> dict
 def stage_inputs(recipe: dict[str, Any]) -> list[Path]:
     """Return the folders that this stage reads: the model, and the stage folder that holds the data set."""
     return [Path(recipe["model_name_or_path"]), Path(recipe["dataset_name"]).parent]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 @command

@@ -119,14 +119,17 @@ def half_pair(value: Any) -> str | None:
     return None
 
 
-def read_json(path: Path) -> Any:
-    """Return what a JSON file holds. Raises UserError, with the file, when it is not UTF-8 JSON or holds no text."""
+def read_json(path: Path, remedy: str = "fetch or write it again") -> Any:
+    """Return what a JSON file holds.
+
+    Raises UserError, with the file and `remedy`, when it cannot be read, is not UTF-8 JSON or holds no text.
+    """
     try:
         value = json.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); fetch or write it again") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not UTF-8 JSON ({error}); get the file again") from error
+        raise UserError(f"{path} cannot be read: not UTF-8 JSON ({error}); {remedy}") from error
     if half := half_pair(value):
         raise UserError(f"{path} holds {half!r}, half a surrogate pair: no character; correct it")
     return value

@@ -23,6 +23,7 @@ from mulfact.modeling.posttraining.readiness_record import RECORD, read_record, 
 from mulfact.provenance import input_hash, read_provenance
 from mulfact.release.repositories import Repository, checkpoint_name, shared_name, tokenizer_name
 from mulfact.tokenizers.card import KINDS
+from mulfact.tokenizers.facts import read_facts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 LICENSE = "mit"  # of everything that this project makes; data from elsewhere keeps its own
@@ -94,7 +95,7 @@ class Cards:
         assert seed is not None
         assert stage is not None
         ledger = json.loads(output_of(repository.folder.parent, "ledger").read_text())["stages"][stage]
-        facts = json.loads((folder / "facts.json").read_text())
+        facts = read_facts(folder)
         rows = [row for row in self.results["accuracy"] if (row["condition"], row["stage"]) == (condition, stage)]
         differences = {
             row["task"]: row
@@ -126,7 +127,7 @@ class Cards:
             adapter=ADAPTER if (folder / ADAPTER).is_dir() else None,
             data=metadata.datasets,
             tokenizer_id=self.repo_id(tokenizer_name(self.scale, condition)),
-            tokenizer_kind=KINDS[facts["mode"]],
+            tokenizer_kind=KINDS[facts.mode],
             facts=facts,
             ledger=ledger,
             rows=rows,

@@ -12,7 +12,8 @@ import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from mulfact.provenance import stage_output
+from mulfact.provenance import stage_output, write_json
+from mulfact.tokenizers.facts import FACTS_FILE, Facts
 
 EOS, PAD = 0, 1
 VOCAB_SIZE = 320
@@ -29,8 +30,7 @@ def write_tokenizer(folder: Path, vocab_size: int = VOCAB_SIZE) -> None:
         PreTrainedTokenizerFast(
             tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>", pad_token="<|pad|>"
         ).save_pretrained(partial)
-        facts = {"mode": "none", "vocab_size": vocab_size, "base_vocab_size": 258, "fact_tokens": []}
-        (partial / "facts.json").write_text(json.dumps(facts))
+        write_json(partial / FACTS_FILE, Facts("none", vocab_size, 258, ()).to_json())
 
 
 def write_tokens(folder: Path, tokenizer: Path, documents: int = 200) -> None:

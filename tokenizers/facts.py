@@ -148,21 +148,23 @@ def read_facts(folder: str | Path) -> Facts:
     if not path.is_file():
         raise UserError(f"{path} does not exist: expected a tokenizer built by mulfact (make tokenizer)")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        tokens = tuple(
-            FactToken(
-                entry["token"],
-                entry["text"],
-                tuple(entry["operands"]) if entry["operands"] else None,
-                tuple(entry.get("patterns", ())),
-            )
-            for entry in content["fact_tokens"]
-        )
-        settings: dict[str, Any] = content["settings"] | {"mode": content["mode"]}
-        settings["surface_forms"] = tuple(settings["surface_forms"])
-        settings["custom_tokens"] = tokens if content["mode"] in ("placebo", "custom") else ()
-        return Facts(
-            content["mode"], content["vocab_size"], content["base_vocab_size"], tokens, FactSettings(**settings)
-        )
+        return facts_from(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a facts.json of mulfact ({error!r}): build the tokenizer again") from error
+
+
+def facts_from(content: dict[str, Any]) -> Facts:
+    """Return what facts.json says. Raises ValueError, KeyError or TypeError for other content."""
+    tokens = tuple(
+        FactToken(
+            entry["token"],
+            entry["text"],
+            tuple(entry["operands"]) if entry["operands"] else None,
+            tuple(entry.get("patterns", ())),
+        )
+        for entry in content["fact_tokens"]
+    )
+    settings: dict[str, Any] = content["settings"] | {"mode": content["mode"]}
+    settings["surface_forms"] = tuple(settings["surface_forms"])
+    settings["custom_tokens"] = tokens if content["mode"] in ("placebo", "custom") else ()
+    return Facts(content["mode"], content["vocab_size"], content["base_vocab_size"], tokens, FactSettings(**settings))

@@ -15,14 +15,13 @@ from typing import Any
 
 from mulfact.data_builders.problem_sets.tinygsm import solve
 from mulfact.data_builders.problems.problem import Problem
-from mulfact.data_builders.problems.prompts import extract_answer
+from mulfact.data_builders.problems.prompts import NUMBER, extract_answer
 from mulfact.data_builders.storage.rows import HUB_ID, read_hub, read_jsonl, stream_hub
 from mulfact.data_builders.synthetic.word_problems import problems
 from mulfact.errors import UserError
 
 SYNTHETIC_SEED_OFFSET = 1_000_003  # the corpus draws from the generator too: not the same problems again
 # ASCII digits, commas between thousands only: 1,2 is a list of two.
-NUMBER = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?")
 ANSWER_LINE = re.compile(rf"####[ \t]+([-+]?)\$?({NUMBER.pattern})%?\.?")
 
 

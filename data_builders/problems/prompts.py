@@ -9,6 +9,8 @@ grade_school_math/dataset.py). What evaluation makes of it stands in evals/gradi
 import re
 
 ANSWER = re.compile(r"#### (\-?[0-9\.\,]+)")
+NUMBER = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?")
+ANNOTATION = re.compile(r"<<([^<>\n]*)>>")  # a calculation beside its text, as GSM8K has it
 ANSWER_LABELS = {"cot": "Solution", "direct": "Answer"}
 
 

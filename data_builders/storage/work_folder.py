@@ -16,6 +16,8 @@ from typing import Any
 import mulfact
 from mulfact.provenance import hash_file, hash_json, write_json
 
+PACKAGE = Path(mulfact.__file__).parent
+
 
 class WorkFolder:
     """`<output_dir>.shards`, kept only while `key` and the code that makes data are those that began it."""
@@ -51,8 +53,7 @@ def link(source: Path, destination: Path) -> None:
         shutil.copyfile(source, destination)
 
 
-def code_hash() -> str:
+def code_hash(package: Path = PACKAGE) -> str:
     """Return a hash of the modules that decide the bytes of data: half a build by other code is not taken up."""
-    package = Path(mulfact.__file__).parent
     modules = [path for stage in ("data_builders", "tokenizers") for path in sorted((package / stage).rglob("*.py"))]
     return hash_json({path.relative_to(package).as_posix(): hash_file(path) for path in modules})

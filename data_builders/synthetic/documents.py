@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from mulfact.data_builders.contamination.held_out import ALWAYS_TRAINED
-from mulfact.data_builders.problems.prompts import format_completion, format_prompt
+from mulfact.data_builders.problems.prompts import ANNOTATION, format_completion, format_prompt
 from mulfact.data_builders.synthetic.drills import Drills
 from mulfact.data_builders.synthetic.tables import SMALL, Tables
 from mulfact.data_builders.synthetic.word_problems import check_difficulty, problems
@@ -24,7 +24,6 @@ from mulfact.settings import parse
 
 KINDS = ("tables", "drills", "word_problems")
 DIRECT_SHARE = 0.3  # of word problems in prompt form: the answer without the solution
-_ANNOTATION = re.compile(r"<<[^<>]*>>")
 
 
 @dataclass
@@ -83,7 +82,7 @@ def word_problem_documents(settings: SyntheticSettings, seed: int) -> Iterator[s
         elif random() < 0.5:
             yield f"{problem.question}\n{problem.solution}"
         else:
-            told = _ANNOTATION.sub("", problem.solution).replace("\n", " ")
+            told = ANNOTATION.sub("", problem.solution).replace("\n", " ")
             yield f"{problem.question} {told} The answer is {problem.answer}."
 
 

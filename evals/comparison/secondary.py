@@ -1,6 +1,5 @@
 """Secondary measures: the items that call for a fact, how facts are used, and measures other than accuracy."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mulfact.data_builders.problems.prompts import ANNOTATION
 from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.estimates import estimate_mean, matrix, tasks_of
@@ -21,7 +21,6 @@ from mulfact.tokenizers.rewrite import Rewriter
 Runs = Mapping[tuple[str, int], Run]
 Entry = dict[str, Any]
 Fact = tuple[int, int]  # operands in ascending order
-ANNOTATION = re.compile(r"<<.*?>>")
 CalledFor = dict[str, dict[str, set[Fact]]]  # task -> item id -> facts
 STRATUM = "{task}_facts"  # the items of a task whose solution uses a fact of 1-9
 
@@ -39,8 +38,8 @@ def called_for(benchmarks_dir: Path, tasks: Mapping[str, Any], largest: int = 9)
             if row.get("operands"):
                 found = {ordered(row["operands"])} if max(row["operands"]) <= largest else set()
             elif row.get("solution"):
-                annotations = ANNOTATION.findall(row["solution"])
-                matches = [match for text in annotations for match in rewriter.matches(text)]
+                annotations = ANNOTATION.finditer(row["solution"])
+                matches = [match for note in annotations for match in rewriter.matches(note.group())]
                 found = {ordered(match.fact.operands) for match in matches if match.fact.operands}
             else:
                 continue

@@ -231,9 +231,9 @@ def seed_mean(values: ArrayLike, level: float) -> Estimate | None:
     mean, error, freedom = float(values.mean()), float(stats.sem(values)), len(values) - 1
     if error == 0.0:
         return Estimate(mean, mean, mean, 1.0 if mean == 0.0 else 0.0, 0.0, freedom)
-    half = float(stats.t.ppf((1.0 + level) / 2.0, freedom)) * error
-    p_value = float(2.0 * stats.t.sf(abs(mean) / error, freedom))
-    return Estimate(mean, mean - half, mean + half, p_value, error, freedom)
+    test = stats.ttest_1samp(values, 0.0)
+    low, high = test.confidence_interval(level)
+    return Estimate(mean, float(low), float(high), float(test.pvalue), error, freedom)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

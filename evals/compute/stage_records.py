@@ -1,6 +1,5 @@
 """Read what a finished training stage says about itself: its weights, its recipe, its trainer's log, its clock."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from mulfact.modeling.gpt2.flops import ModelShape, peak_flops
 from mulfact.modeling.posttraining.adapter import ADAPTER, ADAPTER_FILES
 from mulfact.modeling.posttraining.peak_memory import RECORD as PEAK_MEMORY
 from mulfact.provenance import read_provenance
+from mulfact.text_files import read_json
 
 OPTIMIZER_KEYS = ("learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon", "weight_decay", "max_grad_norm",
                   "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")  # fmt: skip
@@ -38,7 +38,7 @@ def model_fields(folder: Path, shape: ModelShape) -> dict[str, Any]:
     return {
         "parameters": stored,
         "trainable_parameters": stored_parameters(adapter) if adapter.is_file() else stored,
-        "architecture": {**asdict(shape), "n_head": read_json(folder / "config.json").get("n_head")},
+        "architecture": {**asdict(shape), "n_head": read_stage_json(folder / "config.json").get("n_head")},
     }
 
 
@@ -77,7 +77,7 @@ def chosen(recipe: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 def peak_memory(folder: Path) -> int | None:
     """Return the bytes of the largest process of a TRL stage: on its GPU if that was seen, else in RAM."""
     path = folder / PEAK_MEMORY
-    record = read_json(path) if path.is_file() else {}
+    record = read_stage_json(path) if path.is_file() else {}
     return record.get("device_bytes") or record.get("host_bytes")
 
 
@@ -130,9 +130,6 @@ def mean_value(state: dict[str, Any], key: str) -> float:
     return sum(values) / len(values)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_stage_json(path: Path) -> dict[str, Any]:
     """Return a stage's record. Raises UserError when it is missing or damaged."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete {path.parent} and run its stage again") from error
+    return read_json(path, f"delete {path.parent} and run its stage again")

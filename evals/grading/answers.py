@@ -17,10 +17,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mulfact.data_builders.problems.prompts import ANSWER, extract_answer
+from mulfact.data_builders.problems.prompts import ANSWER, NUMBER, extract_answer
 
 FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
-PLAIN_NUMBER = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?")
 HARNESS_IGNORES = (re.compile(","), re.compile(r"\$"), re.compile(r"(?s).*#### "), re.compile(r"\.$"))
 
 
@@ -55,7 +54,7 @@ def extract_flexible(text: str) -> str | None:
 
 def extract_number(text: str) -> str | None:
     """Return the first number of the first line of `text`, without commas: the answer to a prompt such as "6*9="."""
-    match = PLAIN_NUMBER.search(text.partition("\n")[0])
+    match = NUMBER.search(text.partition("\n")[0])
     return match.group().replace(",", "") if match else None
 
 

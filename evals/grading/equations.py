@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
+from mulfact.data_builders.problems.prompts import ANNOTATION
+
 MAX_DIGITS = 30  # of one number
 MAX_TOKENS = 200  # of one equation
 MAX_DEPTH = 20  # of brackets
 
-ANNOTATION = re.compile(r"<<([^<>\n]*)>>")
 TOKEN = re.compile(
     r"(?P<number>\$?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?%?|\$?\.[0-9]+%?)"
     r"|(?P<operator>[-+*/×·÷−–()=]|[xX](?=\s*[$.(]?[0-9]))"

@@ -1,11 +1,11 @@
 """What evals/readiness.py found out about an SFT checkpoint, and what follows from it for GRPO."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mulfact.errors import UserError
 from mulfact.layout import READINESS
+from mulfact.text_files import read_json
 
 RECORD = "readiness.json"
 
@@ -34,10 +34,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     path = folder / RECORD
     if not path.is_file():
         raise UserError(f"{path} is missing: run evals/readiness.py first (make grpo does)")
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read ({error}): delete {folder} and run its stage again") from error
+    return read_json(path, f"delete {folder} and run its stage again")
 
 
 def is_stopped(run_dir: Path) -> bool:

@@ -11,6 +11,7 @@ from mulfact.data_builders.storage.token_stream import TokenStream
 from mulfact.errors import UserError
 from mulfact.modeling.pretrain_arguments import HOUSEKEEPING, PretrainArguments
 from mulfact.provenance import PROVENANCE, input_hash, read_provenance
+from mulfact.tokenizers.facts import read_facts
 
 
 def is_finished(arguments: PretrainArguments) -> bool:
@@ -47,10 +48,8 @@ def load_tokenizer(arguments: PretrainArguments) -> tuple[PreTrainedTokenizerBas
     """
     folder = Path(arguments.tokenizer)
     tokenizer_hash = input_hash(folder)
-    if not (folder / "facts.json").is_file():
-        raise UserError(f"{folder} has no facts.json: it is no tokenizer of tokenizers/build.py; run that stage first")
+    vocab_size = read_facts(folder).vocab_size
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    vocab_size = json.loads((folder / "facts.json").read_text())["vocab_size"]
     if len(tokenizer) > vocab_size:
         raise UserError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, its facts.json says {vocab_size}")
 

@@ -14,6 +14,7 @@ from mulfact.errors import UserError
 from mulfact.evals.evaluation.harness import load_checkpoint, run_task
 from mulfact.evals.evaluation.tasks import task_config
 from mulfact.evals.rewards import answer_format, brevity, exact_match, fact_token_ids, no_repetition, repetition_rate
+from mulfact.tokenizers.facts import Facts, FactToken
 
 STOPS = ["\nQuestion:"]
 
@@ -40,7 +41,8 @@ def stop_sequences(monkeypatch):
 @pytest.fixture
 def facts_file(tmp_path, monkeypatch):
     path = tmp_path / "facts.json"
-    path.write_text(json.dumps({"mode": "weak", "fact_tokens": [{"token": "<MUL_6_9>", "id": 1536}, {"id": 1537}]}))
+    tokens = (FactToken("<MUL_6_9>", "6*9", (6, 9)), FactToken("<MUL_7_8>", "7*8", (7, 8)))
+    path.write_text(json.dumps(Facts("weak", 1600, 1536, tokens).to_json()))
     monkeypatch.setenv("MULFACT_FACTS", str(path))
     return path
 
@@ -199,7 +201,7 @@ def test_what_is_logged(facts_file):
 
 
 def test_an_arm_without_fact_tokens_logs_zero(tmp_path, monkeypatch):
-    (tmp_path / "facts.json").write_text('{"mode": "none", "fact_tokens": []}')
+    (tmp_path / "facts.json").write_text(json.dumps(Facts("none", 1600, 1536, ()).to_json()))
     monkeypatch.setenv("MULFACT_FACTS", str(tmp_path / "facts.json"))
     log = Log()
     call([" #### 54"], ["54"], [[1536]], log_metric=log.metric)

@@ -115,7 +115,7 @@ def test_a_json_file_with_a_mark_is_read_and_half_a_pair_is_refused(tmp_path: Pa
     assert read_json(write(tmp_path / "a.json", b"\xef\xbb\xbf[1]")) == [1]
     with pytest.raises(UserError, match=r"a\.json holds '.ud83d', half a surrogate pair"):
         read_json(write(tmp_path / "a.json", rb'[{"text": "\ud83d"}]'))
-    with pytest.raises(UserError, match=r"a\.json: not UTF-8 JSON"):
+    with pytest.raises(UserError, match=r"a\.json cannot be read: not UTF-8 JSON"):
         read_json(write(tmp_path / "a.json", b"{"))
-    with pytest.raises(UserError, match=r"a\.json: not UTF-8 JSON"):
+    with pytest.raises(UserError, match=r"a\.json cannot be read: not UTF-8 JSON"):
         read_json(write(tmp_path / "a.json", b"[" * 100_000))

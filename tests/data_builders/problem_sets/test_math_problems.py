@@ -107,7 +107,7 @@ def test_bad_sources_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no \.jsonl and no \.json file"):
         math(str(tmp_path), [1])
     (tmp_path / "1.json").write_bytes(b"\xff{}")
-    with pytest.raises(UserError, match=r"1\.json: not UTF-8 JSON"):
+    with pytest.raises(UserError, match=r"1\.json cannot be read: not UTF-8 JSON"):
         math(str(tmp_path), [1])
     (tmp_path / "1.json").write_text("[]")
     with pytest.raises(UserError, match="expected a JSON object with problem"):

@@ -1,5 +1,7 @@
 """Finished shards survive an interruption, but not another recipe."""
 
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,26 @@ def test_keeps_its_files_for_the_same_key_only(tmp_path: Path, monkeypatch: pyte
     (work.path / "train-00000.parquet").write_text("finished")
     monkeypatch.setattr(work_folder, "code_hash", lambda: "of other code")
     assert not (WorkFolder(tmp_path / "corpus", {"seed": 1}).path / "train-00000.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "module", ["data_builders/corpus.py", "data_builders/synthetic/stories/money.py", "tokenizers/rewrite.py"]
+)
+def test_half_a_build_is_thrown_away_when_a_file_of_a_stage_or_of_its_rooms_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    package = tmp_path / "mulfact"
+    for stage in ("data_builders", "tokenizers"):
+        shutil.copytree(work_folder.PACKAGE / stage, package / stage, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(work_folder, "code_hash", partial(work_folder.code_hash, package))
+    half = WorkFolder(tmp_path / "corpus", 0).path / "train-00000.parquet"
+    half.write_text("finished")
+    WorkFolder(tmp_path / "corpus", 0)
+    assert half.exists()
+    with (package / module).open("a") as file:
+        file.write("\n# changed")
+    WorkFolder(tmp_path / "corpus", 0)
+    assert not half.exists()
 
 
 def test_takes_up_a_finished_output(tmp_path: Path) -> None:
