@@ -8,7 +8,7 @@ from mulfact.errors import UserError
 @dataclass
 class CorpusArguments:
     output_dir: str = field(metadata={"help": "Folder of the parquet files and manifest.json."})
-    sources: list[dict] = field(metadata={"help": "Names, weights and places: SourceSettings in sources.py."})
+    sources: list[dict] = field(metadata={"help": "Names, weights and places: SourceSettings in sources/settings.py."})
     seed: int = field(metadata={"help": "Of the synthetic text and of the order of documents."})
     target_bytes: int = field(metadata={"help": "Of training text, in UTF-8."})
     validation_fraction: float = field(metadata={"help": "Of documents, held out by document hash."})
@@ -21,7 +21,7 @@ class CorpusArguments:
     allow_overlap: list[str] = field(metadata={"help": "Benchmarks whose overlap is accepted."})
     shard_bytes: int = field(metadata={"help": "Of training text in a shard: memory grows with it."})
     num_workers: int = field(metadata={"help": "Processes that generate, hash and count."})
-    synthetic: dict = field(metadata={"help": "SyntheticSettings in synthetic.py."})
+    synthetic: dict = field(metadata={"help": "SyntheticSettings in synthetic/documents.py."})
 
     def __post_init__(self) -> None:
         for key in ("target_bytes", "shard_bytes"):

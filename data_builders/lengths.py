@@ -5,7 +5,7 @@
 For `trl sft`: prompt + completion + end-of-text against `max_length`; a longer row would lose its end, and the model
 would never learn to stop. For `trl grpo`: prompt + `max_completion_length` against the model's positions; one more is a
 bare IndexError in the middle of training. Gold solutions that `max_completion_length` has no room for are counted too:
-an arm that says the same in fewer tokens has fewer of them. `posttrain.py prepare` counts again what TRL then reads.
+an arm that says the same in fewer tokens has fewer of them. `trl_stage.py prepare` counts again what TRL then reads.
 """
 
 from collections import Counter

@@ -4,7 +4,7 @@
 
 Samples completions as GRPO will, rewards them by the same rule, and writes readiness.json (the estimates and the
 decision) and completions.jsonl. The prompts are the first of the development slice, which no training step saw, the
-same ones in every arm. `posttrain.py prepare` starts GRPO only where the decision is yes, or where `force` is set.
+same ones in every arm. `trl_stage.py prepare` starts GRPO only where the decision is yes, or where `force` is set.
 """
 
 import json

@@ -40,7 +40,7 @@ SECONDS = 2.0
 @command
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run a trainer's command alone in its folder and watch over it.")
-    parser.add_argument("--folder", type=Path, required=True, help="where it trains; posttrain.py prepare makes it")
+    parser.add_argument("--folder", type=Path, required=True, help="where it trains; trl_stage.py prepare makes it")
     parser.add_argument("command", nargs="+", help="after --")
     arguments = parser.parse_args()
     sys.exit(run(arguments.command, arguments.folder))

@@ -175,7 +175,7 @@ def main() -> None:
     if arguments.action == "prepare":
         prepare(recipe, arguments.readiness)
     elif arguments.output_dir is None or arguments.evaluation is None:
-        raise UserError("posttrain.py finish needs --output_dir, the stage folder to write, and --evaluation")
+        raise UserError("trl_stage.py finish needs --output_dir, the stage folder to write, and --evaluation")
     else:
         finish(recipe, load_yaml(arguments.evaluation), arguments.output_dir)
 

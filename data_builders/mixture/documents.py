@@ -1,7 +1,7 @@
 """What is found out about documents on the worker processes: hashes, facts, overlap with benchmarks.
 
 Everything that is a function of the documents alone happens here; what depends on their order (duplicates, shares of
-the sources, shards) happens in corpus.py, so that the corpus does not depend on the number of workers.
+the sources, shards) happens in build.py, so that the corpus does not depend on the number of workers.
 """
 
 import functools
