@@ -16,12 +16,14 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
+from mulfact.errors import UserError, command
 from mulfact.evals.evaluate import EvalArguments, check_recipe, evaluate, silence_libraries
 from mulfact.evals.evaluation.tasks import read_benchmarks
 from mulfact.settings import base_settings
 from mulfact.tokenizers.facts import read_facts
 
 
+@command
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the evaluation of an untrained GPT-2 on every benchmark.")
     parser.add_argument("--benchmarks", default="outputs/smoke/benchmarks", help="what `make benchmarks` wrote")
@@ -33,6 +35,8 @@ def main() -> None:
     parser.add_argument("--max_samples", type=int, help="items of each benchmark; all of them if not given")
     parser.add_argument("--use_cpu", action="store_true")
     options = parser.parse_args()
+    if not options.use_cpu and not torch.cuda.is_available():
+        raise UserError("torch sees no GPU here; add --use_cpu")
 
     benchmarks = read_benchmarks(options.benchmarks)
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +55,10 @@ def main() -> None:
         check_recipe(arguments, benchmarks)
         silence_libraries()
         started = time.monotonic()
-        rows, _ = evaluate(folder, benchmarks, arguments, 1024 - options.cot_tokens, used=[])
+        try:
+            rows, _ = evaluate(folder, benchmarks, arguments, 1024 - options.cot_tokens, used=[])
+        except UserError as error:  # its advice is for recipes; here the settings are options
+            raise UserError(str(error).replace("eval.batch_size", "--batch_size")) from error
     items = sum(map(len, rows.values()))
     device = "CPU" if options.use_cpu else torch.cuda.get_device_name()
     peak = "" if options.use_cpu else f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at most"

@@ -73,7 +73,7 @@ def read_data(folder: Path) -> list[str]:
     files = [*sorted(folder.glob("gsm8k/*.jsonl")), *sorted(folder.glob("corpus/wikitext2_*.txt"))]
     if not files:
         raise UserError(f"{folder} holds neither gsm8k/*.jsonl nor corpus/wikitext2_*.txt")
-    return [part for path in files for text in read_texts(path) for part in text.split("\n = ")]
+    return [part for path in files for _, text in read_texts(path) for part in text.split("\n = ")]
 
 
 def build_arms(texts: list[str], vocab_size: int, scratch: Path, arms: list[str]) -> dict[str, Path]:

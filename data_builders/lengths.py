@@ -86,7 +86,9 @@ def show(counts: dict[str, Any], recipe: dict[str, Any]) -> None:
             shares = ", ".join(f"{share:.1%} of {source}" for source, share in lengths["over_budget"].items())
             print(
                 f"warning: {counts['stage']} {name}: the gold solution needs more tokens than max_completion_length "
-                f"({recipe['max_completion_length']}) in {shares}: arms may differ there by what they compress alone"
+                f"({recipe['max_completion_length']}) in {shares}: arms may differ there by what they compress alone. "
+                "That is no error: these prompts are asked, and only a shorter solution earns the reward. If it is not "
+                "meant, raise grpo.max_completion_length or lower posttrain.grpo_max_steps"
             )
 
 

@@ -93,7 +93,11 @@ def write_provenance(
 
 
 def publish(partial: Path, final: Path) -> None:
-    """Give a finished folder its final name; what stood there before is replaced."""
+    """Give a finished folder its final name, for all whom the umask lets read it; what stood there is replaced."""
+    readable = partial.stat().st_mode & 0o666  # what the umask left; safetensors' files are their owner's alone
+    for path in partial.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o111 | readable)
     previous = final.with_name(final.name + ".previous")
     shutil.rmtree(previous, ignore_errors=True)
     if final.exists():

@@ -23,6 +23,7 @@ from mulfact.tokenizers.facts import read_facts
 COLOURS = ("#cfe3ff", "#d5f2d9", "#ffdfd1", "#e7dcfb")
 FACT_COLOUR = "#ffd84d"
 REPLACEMENT = "\ufffd"  # what decoding a part of a character gives
+BOUNDARY = "|"  # between tokens in a pipe, a file or a terminal without colours
 LONGEST_CHARACTER = 4  # bytes, so at most as many tokens
 
 PAGE = """<!doctype html>
@@ -88,7 +89,8 @@ def main() -> None:
     parser.add_argument("--html", type=Path, help="also write a self-contained web page")
     arguments = parser.parse_args()
     views = [view_text(folder, arguments.text) for folder in arguments.tokenizers]
-    Console().print(side_by_side(views))
+    console = Console()
+    console.print(side_by_side(views, mark="" if console.color_system else BOUNDARY))
     if arguments.html:
         arguments.html.parent.mkdir(parents=True, exist_ok=True)
         arguments.html.write_text(web_page(arguments.text, views), encoding="utf-8")
@@ -112,10 +114,10 @@ def view_text(folder: Path, text: str) -> View:
     return View(name, pieces, len(ids), len(text.encode()) / max(1, len(ids)))
 
 
-def side_by_side(views: list[View]) -> Table:
-    """Return a table with one column for each arm."""
+def side_by_side(views: list[View], mark: str = "") -> Table:
+    """Return a table with one column for each arm; `mark` stands between tokens where colours do not."""
     table = Table(*(view.name for view in views), show_lines=True)
-    table.add_row(*(coloured(view) for view in views))
+    table.add_row(*(coloured(view, mark) for view in views))
     table.add_row(
         *(
             f"{view.tokens} tokens, {view.facts} of them facts\n{view.bytes_per_token:.2f} bytes per token"
@@ -125,10 +127,11 @@ def side_by_side(views: list[View]) -> Table:
     return table
 
 
-def coloured(view: View) -> Text:
-    """Return the tokens as coloured text for the terminal."""
+def coloured(view: View, mark: str = "") -> Text:
+    """Return the tokens as coloured text for the terminal, with `mark` between them."""
     text = Text()
     for number, piece in enumerate(view.pieces):
+        text.append(mark if number else "")
         style = f"bold black on {FACT_COLOUR}" if piece.is_fact else f"black on {COLOURS[number % len(COLOURS)]}"
         text.append(piece.text.replace("\n", "⏎\n"), style=style)
     return text

@@ -74,6 +74,25 @@ def test_the_gpus_are_named_where_torch_is_not_loaded(tmp_path: Path, monkeypatc
     assert gpu_names() == []
 
 
+@pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_what_is_published_has_the_rights_that_the_umask_gives(tmp_path: Path, umask: int, expected: int) -> None:
+    before = os.umask(umask)
+    try:
+        with stage_output(tmp_path / "final", {}) as folder:
+            (folder / "deep").mkdir()
+            for name in ("model.safetensors", "deep/part.safetensors", "script.sh", "read_only.json"):
+                (folder / name).touch()
+            (folder / "model.safetensors").chmod(0o600)  # as safetensors leaves it
+            (folder / "deep" / "part.safetensors").chmod(0o600)
+            (folder / "read_only.json").chmod(0o444)
+            (folder / "script.sh").chmod(0o700)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "final").rglob("*") if path.is_file()}
+    assert modes.pop("script.sh") == expected | 0o100
+    assert set(modes.values()) == {expected}
+
+
 def test_a_stage_that_fails_leaves_what_was_there_before(tmp_path: Path) -> None:
     write_stage(tmp_path / "corpus", "first")
     with pytest.raises(RuntimeError, match="cut off"), stage_output(tmp_path / "corpus", Recipe()) as partial:

@@ -41,6 +41,10 @@ def test_the_terminal_shows_every_arm(
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("baseline", "weak", "strict", "6*9=54", "bytes per token"))
     assert page.is_file()
+    assert "6*9|" in shown  # a pipe has no colours, so a mark stands between tokens
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    main()
+    assert "6*9|" not in capsys.readouterr().out
 
 
 def test_the_page_is_self_contained_and_escaped() -> None:

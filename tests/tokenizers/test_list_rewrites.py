@@ -41,10 +41,20 @@ def test_texts_are_read_from_every_kind_of_file(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "a.jsonl.gz", "wt") as file:
         file.write((tmp_path / "a.jsonl").read_text())
     pq.write_table(pa.table({"text": ["a", "e"], "source": ["s", "s"]}), tmp_path / "a.parquet")
-    assert list(read_texts(tmp_path / "a.txt")) == ["a\nb"]
+    assert list(read_texts(tmp_path / "a.txt")) == [(0, "a\nb")]
     for name in ("a.jsonl", "a.json", "a.jsonl.gz"):
-        assert list(read_texts(tmp_path / name)) == ["a", "b", "d", "e"]
-    assert list(read_texts(tmp_path / "a.parquet")) == ["a", "s", "e", "s"]
+        assert list(read_texts(tmp_path / name)) == [(1, "a"), (1, "b"), (1, "d"), (2, "e")]
+    assert list(read_texts(tmp_path / "a.parquet")) == [(1, "a"), (1, "s"), (2, "e"), (2, "s")]
+
+
+def test_numbers_are_those_of_an_editor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf\nOne.\nSo 6*9 is it.\n")
+    rows = ['{"q": "one", "a": "two"}', "", '{"q": "three", "a": "6*9"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    out = run(monkeypatch, capsys, str(tmp_path / "a.txt"), str(tmp_path / "a.jsonl"))
+    assert [line.split("\t")[:2] for line in out.splitlines() if "\t" in line] == [["a.txt", "3"], ["a.jsonl", "3"]]
 
 
 @pytest.mark.parametrize(
