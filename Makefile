@@ -249,7 +249,7 @@ endif
 $(EVERY_RUN:=/ledger.json): $(R)/%/ledger.json: $(R)/%/recipes/ledger.yaml $$(call TRAINED,$(R)/$$*)
 	python evals/ledger.py --config $<
 
-$(R)/report/provenance.json: $(R)/recipes/compare.yaml $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json)
+$(R)/report/provenance.json: $(R)/recipes/compare.yaml $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json) $(RUNS:=/curve/provenance.json)
 	python evals/compare.py --config $<
 
 # ---------------------------------------------------------------- the Hub

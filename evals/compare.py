@@ -22,6 +22,7 @@ from mulfact.evals.comparison.arms import describe_arms
 from mulfact.evals.comparison.conclusion import conclude, fallback
 from mulfact.evals.comparison.deviations import MINIMUM_SEEDS, deviations, is_preregistered
 from mulfact.evals.comparison.estimates import accuracies, contrasts, differences, tasks_of
+from mulfact.evals.comparison.learning import curve_folders, halves_folders, learning, read_halves
 from mulfact.evals.comparison.outcomes import (
     curves,
     error_classes,
@@ -53,6 +54,7 @@ def main() -> None:
     runs = load_runs(Path(arguments.shared_dir), arguments.conditions, arguments.seeds)
     check_comparable(runs, arguments.reference)
     inputs = [output_of(run.folder, stage) for run in runs.values() for stage in ("eval", "ledger", READINESS)]
+    inputs += [*curve_folders(runs), *halves_folders(Path(arguments.shared_dir))]
     with stage_output(arguments.output_dir, arguments, [*inputs, arguments.protocol]) as folder:
         results = build_results(arguments, runs)
         write_json(folder / "results.json", results)
@@ -113,6 +115,8 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "error_classes": error_classes(extended),
         "error_examples": error_examples(runs, task, stage),
         "curves": training,
+        "learning": learning(runs),
+        "halves": [read_halves(folder) for folder in halves_folders(Path(arguments.shared_dir))],
         "reward_trends": reward_trends(training["grpo"]),
         "unigram_bits_per_byte": unigram_bits_per_byte(runs),
         "examples": examples(runs, arguments.reference, task, stage),

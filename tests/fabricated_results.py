@@ -96,6 +96,8 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         },
         "error_classes": [],
         "curves": curves(conditions, seeds, random) | ({"grpo": []} if gated else {}),
+        "learning": learning(conditions, seeds),
+        "halves": [],
         "reward_trends": [] if gated else [
             {"condition": arm, "seed": seed, "first_third": 0.25, "last_third": 0.45 + place / 100, "slope": 0.01,
              "p_value": 0.0004, "largest_kl": 0.03, "largest_repetition": 0.02}
@@ -236,3 +238,24 @@ def example(conditions: list[str], number: int) -> dict[str, Any]:
         "gold": "54",
         "completions": completions,
     }
+
+
+def learning(conditions: list[str], seeds: list[int]) -> dict[str, Any]:
+    """Return curves on which every arm learns all products, the later ones sooner, but 9*9, which none learns."""
+    steps, operands = [10, 100, 1000], [(a, b) for a in range(1, 10) for b in range(1, 10)]
+    return {
+        "known_bits": 1.0,
+        "curves": [
+            {"condition": arm, "seed": seed, "task": "products", "form": form,
+             "points": [{"step": step, "tokens": 100 * step, "bytes": 300 * step, "bits": 9 / (1 + place + step**0.5),
+                         "correct": step / 1000} for step in steps]}
+            for place, arm in enumerate(conditions) for seed in seeds for form in ("plain", "question")
+        ],
+        "known": [
+            {"condition": arm, "task": "products", "form": form, "never": len(seeds), "of": 81 * len(seeds),
+             "tokens": [100 * step for step in steps], "unknown": [1.0, 0.5, 1 / 81],
+             "facts": [{"unit": f"{a}*{b}", "operands": [a, b], "tokens": None if a * b == 81 else 1000.0 * max(a, b)}
+                       for a, b in operands]}
+            for arm in conditions for form in ("plain", "question")
+        ],
+    }  # fmt: skip

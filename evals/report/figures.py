@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mulfact.evals.report.figure_style import Results, drawing, labels, looks, small_multiples, task_label
 from mulfact.evals.report.item_figures import error_figure, heatmap_figure
+from mulfact.evals.report.learning_figures import known_figure, learned, learning_figure, unknown_figure
 
 GRPO_MEASURES = {
     "reward": "reward",
@@ -41,7 +42,8 @@ SEED_OFFSET = 0.05  # inches between an interval and the dots of its seeds
 def draw_figures(results: Results, folder: Path) -> dict[str, Path]:
     """Write every figure the results have data for as <folder>/<name>.png and return the paths by name, in order.
 
-    Names: pretrain, accuracy_<family>, forest_<family>, heatmap_accuracy, heatmap_usage, errors_<family>, grpo,
+    Names: pretrain, learning_<kind of fact>, not_known_yet, known_<kind of fact>,
+    accuracy_<family>, forest_<family>, heatmap_accuracy, heatmap_usage, errors_<family>, grpo,
     generated_tokens, fact_tokens.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +61,9 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
     families = labels(results["accuracy"], "family")
     drawers: list[tuple[str, Callable[[], Figure | None]]] = [
         ("pretrain", lambda: pretrain_figure(results)),
+        *[(f"learning_{name}", lambda name=name: learning_figure(results, name)) for name in learned(results)],
+        ("not_known_yet", lambda: unknown_figure(results)),
+        *[(f"known_{name}", lambda name=name: known_figure(results, name)) for name in learned(results)],
         *[(f"accuracy_{name}", lambda name=name: accuracy_figure(results, name)) for name in families],
         *[(f"forest_{name}", lambda name=name: forest_figure(results, name)) for name in families],
         ("heatmap_accuracy", lambda: heatmap_figure(results, results["heatmaps"], share=True)),

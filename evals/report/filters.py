@@ -27,7 +27,7 @@ def make_environment() -> Environment:
     )
     filters = (
         percent, points, significant, signed, signed_bits, interval_percent, interval_points, p_value, number, describe,
-        relative, duration, mean, name_of, breakable,
+        relative, duration, half_known, mean, name_of, breakable,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
     return environment
@@ -51,6 +51,11 @@ def signed(value: float | None) -> str:
 def signed_bits(value: float | None) -> str:
     """Return a difference in bits, with its sign; where an interval has no end there is none to show."""
     return "∞" if value is None else f"{value:+.3f}".replace("-", MINUS)
+
+
+def half_known(row: dict[str, Any]) -> float | None:
+    """Return the tokens after which half of the facts in a row of `learning.known` were known; None: never."""
+    return next((tokens for tokens, share in zip(row["tokens"], row["unknown"], strict=True) if share <= 0.5), None)
 
 
 def interval_percent(interval: list[float]) -> str:

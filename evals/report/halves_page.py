@@ -8,9 +8,9 @@
 from pathlib import Path
 from typing import Any
 
+from mulfact.evals.report.embed import embed
 from mulfact.evals.report.filters import make_environment, p_value, signed_bits
 from mulfact.evals.report.halves_figures import draw_halves
-from mulfact.evals.report.write import embed
 
 Results = dict[str, Any]
 

@@ -7,7 +7,6 @@ docs/results_schema.md describes the input. The templates hold the words and the
 figures.py draws. report.html needs no other file and no network: style and figures are inside.
 """
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,12 @@ from rich.table import Table
 
 from mulfact.evals.comparison.conclusion import decided, points
 from mulfact.evals.comparison.reward_trend import by_arm
+from mulfact.evals.report.embed import embed
 from mulfact.evals.report.figure_style import Results, labels, task_label
 from mulfact.evals.report.figures import draw_figures
 from mulfact.evals.report.filters import make_environment, mean, percent
+from mulfact.evals.report.halves_figures import draw_halves
+from mulfact.evals.report.halves_page import headline
 
 
 def write_report(results: Results, folder: Path) -> None:
@@ -33,6 +35,15 @@ def write_report(results: Results, folder: Path) -> None:
         "tasks": {task: task_label(results, task) for task in results["benchmarks"]},
         "summary": summary(results),
         "figures": {name: embed(path) for name, path in figures.items()},
+        "halves": [
+            {
+                "arm": halves["arm"],
+                "pairs": len(halves["pairs"]),
+                "headline": headline(halves),
+                "figure": embed(draw_halves(halves, folder / "figures" / f"halves_{halves['arm']}")["effects"]),
+            }
+            for halves in results["halves"]
+        ],
         "families": labels(results["accuracy"], "family"),
         "examples": [mark_example(example) for example in results["examples"]],
         "final_loss": final_loss(results),
@@ -176,8 +187,3 @@ def distinct(provenance: list[dict[str, Any]], field: str) -> list[dict[str, Any
         if row["stage"] not in entry["stages"]:
             entry["stages"].append(row["stage"])
     return list(found.values())
-
-
-def embed(path: Path) -> str:
-    """Return a PNG as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
