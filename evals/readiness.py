@@ -1,10 +1,12 @@
-"""Is there something for GRPO to reinforce? pass@k of the SFT checkpoint on the development prompts.
+"""Is there something for GRPO to reinforce? Prompts that the SFT checkpoint solves now and then.
 
     python evals/readiness.py --config outputs/smoke/mulfact/seed-0/recipes/readiness.yaml
 
 Samples completions as GRPO will, rewards them by the same rule, and writes readiness.json (the estimates and the
-decision) and completions.jsonl. The prompts are the first of the development slice, which no training step saw, the
-same ones in every arm. `trl_stage.py prepare` starts GRPO only where the decision is yes, or where `force` is set.
+decision) and completions.jsonl. The prompts are the first of the development slice that come from the source of the
+primary outcome, GSM8K where the run has it; no training step saw them, and every arm is asked the same ones. What a
+group of completions teaches is the difference between its right and its wrong answers, so the share of groups that hold
+both decides, not pass@k. `trl_stage.py prepare` starts GRPO only where it suffices, or where `force` is set.
 """
 
 import json
@@ -17,6 +19,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
+from mulfact.data_builders.problem_sets.gsm8k import SOURCE
 from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.errors import UserError, command
 from mulfact.evals.comparison.significance import pass_at_k
@@ -37,7 +40,7 @@ class ReadinessArguments:
     seed: int = field(metadata={"help": "Of the sampling."})
     prompts: int = field(metadata={"help": "Development prompts, the first of the slice."})
     samples: int = field(metadata={"help": "Completions of each prompt: the k of pass@k."})
-    threshold: float = field(metadata={"help": "Least pass@k at which GRPO starts."})
+    threshold: float = field(metadata={"help": "Least share of mixed groups at which GRPO starts."})
     force: bool = field(metadata={"help": "Start GRPO below the threshold too; the record says so."})
     temperature: float = field(metadata={"help": "As in GRPO."})
     max_completion_length: int = field(metadata={"help": "As in GRPO."})
@@ -57,7 +60,7 @@ def main() -> None:
     arguments = parse(ReadinessArguments)
     model_folder, prompts = Path(arguments.model_name_or_path), Path(arguments.dataset_name)
     with stage_output(arguments.output_dir, arguments, [model_folder, prompts.parent]) as folder:
-        rows = [row for _, row in read_jsonl(prompts / "validation.jsonl")][: arguments.prompts]
+        rows = of_the_primary_source([row for _, row in read_jsonl(prompts / "validation.jsonl")])[: arguments.prompts]
         completions = sample(arguments, [row["prompt"] for row in rows])
         rewards = [
             exact_match(texts, [row["answer"]] * len(texts), stop_sequences=arguments.stop_sequences)
@@ -69,6 +72,11 @@ def main() -> None:
             for row, texts, scores in zip(rows, completions, rewards, strict=True):
                 file.write(json.dumps({**row, "completions": texts, "rewards": scores}, ensure_ascii=False) + "\n")
     print(f"{arguments.output_dir}: {sentence(record)}")
+
+
+def of_the_primary_source(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return GSM8K's prompts where there are any, else all: problems added to them say nothing about them."""
+    return [row for row in rows if row.get("source") == SOURCE] or rows
 
 
 def sample(arguments: ReadinessArguments, prompts: list[str]) -> list[list[str]]:
@@ -97,16 +105,16 @@ def sample(arguments: ReadinessArguments, prompts: list[str]) -> list[list[str]]
 def decide(rewards: np.ndarray, arguments: ReadinessArguments) -> dict[str, Any]:
     """Return the record of (prompts, samples) rewards: the estimates, the threshold, and whether GRPO may start."""
     right = (rewards == 1).sum(axis=1)
-    passed = float(pass_at_k(arguments.samples, right, arguments.samples).mean())
+    mixed = float(((right > 0) & (right < arguments.samples)).mean())
     return {
         "prompts": len(right),
         "samples": arguments.samples,
         "pass_at_1": float(right.mean() / arguments.samples),
-        "pass_at_k": passed,
-        "mixed_groups": float(((right > 0) & (right < arguments.samples)).mean()),
+        "pass_at_k": float(pass_at_k(arguments.samples, right, arguments.samples).mean()),
+        "mixed_groups": mixed,
         "threshold": arguments.threshold,
         "force": arguments.force,
-        "ready": passed >= arguments.threshold,
+        "ready": mixed >= arguments.threshold,
     }
 
 

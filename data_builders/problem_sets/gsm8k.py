@@ -20,6 +20,7 @@ from mulfact.data_builders.storage.rows import HUB_ID, read_hub, read_jsonl, str
 from mulfact.data_builders.synthetic.word_problems import problems
 from mulfact.errors import UserError
 
+SOURCE = "gsm8k"  # of a problem that is not synthetic
 SYNTHETIC_SEED_OFFSET = 1_000_003  # the corpus draws from the generator too: not the same problems again
 # ASCII digits, commas between thousands only: 1,2 is a list of two.
 ANSWER_LINE = re.compile(rf"####[ \t]+([-+]?)\$?({NUMBER.pattern})%?\.?")
@@ -68,7 +69,7 @@ def parse_problem(row: Mapping[str, Any], where: str) -> Problem:
             f"{where}: the solution says '#### {early}' before its last line '{last}'; an answer is read at the first "
             "'####', so take that mark out"
         )
-    return Problem(row["question"].strip(), solution, answer, solution.count("<<"), "gsm8k")
+    return Problem(row["question"].strip(), solution, answer, solution.count("<<"), SOURCE)
 
 
 def parse_answer_line(line: str) -> str | None:

@@ -240,10 +240,10 @@ def fallback(runs: Mapping[Any, Run], stage: str) -> str | None:
     stopped = [run.readiness for run in runs.values() if decision(run.readiness) == "stopped"]
     if not stopped:
         return None
-    samples, threshold = stopped[0]["samples"], stopped[0]["threshold"]
+    threshold = stopped[0]["threshold"]
     return (
-        f"GRPO is not compared: its gate stopped {len(stopped)} of {len(runs)} runs, where pass@{samples} of the SFT "
-        f"checkpoint on the development slice lies below {threshold:.0%}. By the protocol's rule for this case every "
+        f"GRPO is not compared: its gate stopped {len(stopped)} of {len(runs)} runs, where fewer than {threshold:.0%} "
+        "of the development prompts have both right and wrong answers. By the protocol's rule for this case every "
         f"run is compared after {' and '.join(name_of(name) for name in stages_of(runs))} alone, and the primary "
         f"outcome is that after {name_of(stage)}."
     )

@@ -80,7 +80,7 @@ def gates(runs: Runs) -> Found:
     ]
     early = [run.name for run in runs.values() if decision(run.readiness) == "forced"]
     if early and "grpo" in stages_of(runs):
-        found.append(f"GRPO was forced where pass@k lay below readiness.threshold: {', '.join(early)}.")
+        found.append(f"GRPO was forced where too few groups were mixed (readiness.threshold): {', '.join(early)}.")
     return found
 
 

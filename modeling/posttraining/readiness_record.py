@@ -9,23 +9,21 @@ from mulfact.text_files import read_json
 
 RECORD = "readiness.json"
 
-MIXED_ENOUGH = 0.2  # at 0.11 an H100 saw GRPO's reward stand still (docs/results/2026-11-23-h100-pilot)
-FEW = ", but most groups teach nothing: choose prompts that are sometimes solved, in every arm alike"
 ADVICE = (
-    "The SFT checkpoint almost never finds an answer: GRPO would have nothing to reinforce; train longer, ask for "
-    "easier prompts (posttrain.grpo_max_steps), or insist with OVERRIDES=readiness.force=true"
+    "The SFT checkpoint answers nearly every prompt always or never: GRPO would have nothing to reinforce; train it "
+    "longer or shorter, ask for prompts that are sometimes solved (posttrain.grpo_max_steps) in every arm alike, or "
+    "insist with OVERRIDES=readiness.force=true"
 )
 
 
 def sentence(record: dict[str, Any]) -> str:
     """Return what a record says, for a person."""
     found = (
-        f"pass@{record['samples']} {record['pass_at_k']:.1%}, pass@1 {record['pass_at_1']:.1%} on {record['prompts']} "
-        f"development prompts; {record['mixed_groups']:.1%} of the groups hold both right and wrong answers"
+        f"{record['mixed_groups']:.1%} of {record['prompts']} development prompts have right and wrong answers among "
+        f"{record['samples']} (pass@{record['samples']} {record['pass_at_k']:.1%}, pass@1 {record['pass_at_1']:.1%})"
     )
     if record["ready"]:
-        few = FEW if record["mixed_groups"] < MIXED_ENOUGH else ""
-        return f"{found}: GRPO may start (threshold {record['threshold']:.0%}){few}"
+        return f"{found}: GRPO may start (threshold {record['threshold']:.0%})"
     return f"{found}: below readiness.threshold {record['threshold']:.0%}"
 
 

@@ -217,7 +217,7 @@ def test_where_the_gate_stops_grpo_the_report_is_made_after_sft(experiment: Expe
     result = experiment.make("experiment", "readiness.force=false")
     assert result.returncode == 0, result.stderr[-6000:]
     assert "2 gated" in result.stdout
-    assert "gated: mulfact/seed-0: pass@8" in result.stdout
+    assert "gated: mulfact/seed-0: " in result.stdout
     results = json.loads((experiment.folder / "report/results.json").read_text())
     assert results["stages"] == ["pretrain", "sft"]
     assert "its gate stopped 2 of 2 runs" in results["protocol"]["fallback"]
@@ -229,7 +229,7 @@ def test_where_the_gate_stops_grpo_the_report_is_made_after_sft(experiment: Expe
     assert "python " not in again.stdout
     alone = experiment.make("grpo", "readiness.force=false", CONDITION="baseline")
     assert alone.returncode != 0
-    assert "below readiness.threshold 10%" in alone.stderr
+    assert "below readiness.threshold 20%" in alone.stderr
 
 
 def test_gsm8k_in_a_folder_reaches_the_training_rows_and_the_benchmarks(experiment: Experiment) -> None:

@@ -50,7 +50,7 @@ def test_one_stopped_run_takes_grpo_out_of_the_comparison_for_all(gated: Compare
 def test_the_fallback_is_told_with_what_the_gate_found_in_every_run(gated: CompareArguments) -> None:
     results = build_results(gated, load(gated))
     told = results["protocol"]["fallback"]
-    assert "its gate stopped 1 of 6 runs, where pass@8 of the SFT checkpoint" in told
+    assert "its gate stopped 1 of 6 runs, where fewer than 10% of the development prompts" in told
     assert "lies below 10%" in told
     assert "every run is compared after pretraining and SFT alone, and the primary outcome is that after SFT" in told
     assert not any("primary_stage" in line for line in results["protocol"]["deviations"])

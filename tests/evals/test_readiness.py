@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from mulfact.errors import UserError
 from mulfact.evals import readiness
-from mulfact.evals.readiness import ReadinessArguments, decide
+from mulfact.evals.readiness import ReadinessArguments, decide, of_the_primary_source
 from mulfact.layout import READINESS, STOPPED
 from mulfact.modeling import gate, trl_stage
 from mulfact.modeling.posttraining.readiness_record import RECORD, check_ready, is_stopped, read_record
@@ -35,6 +35,19 @@ def test_the_record_counts_prompts_with_an_answer() -> None:
 @pytest.mark.parametrize(("threshold", "ready"), [(0.5, True), (0.51, False), (0.0, True), (1.0, False)])
 def test_the_threshold_itself_is_enough(threshold: float, ready: bool) -> None:
     assert decide(np.array([[0, 1], [0, 0]], float), arguments(samples=2, threshold=threshold))["ready"] is ready
+
+
+def test_problems_added_to_those_of_gsm8k_say_nothing_about_them() -> None:
+    """An H100 saw synthetic problems solved at 97% open the gate for GSM8K's, solved at 1%."""
+    rows = [{"source": name, "prompt": str(n)} for n, name in enumerate(["synthetic", "gsm8k", "synthetic", "gsm8k"])]
+    assert [row["prompt"] for row in of_the_primary_source(rows)] == ["1", "3"]
+    assert of_the_primary_source(rows[:1]) == rows[:1]
+
+
+def test_groups_that_are_all_right_teach_as_little_as_those_all_wrong() -> None:
+    record = decide(np.array([[1, 1], [1, 1], [1, 1], [0, 1]], float), arguments(samples=2, threshold=0.3))
+    assert record["pass_at_k"] == 1
+    assert not record["ready"]
 
 
 @pytest.mark.parametrize("change", [{"prompts": 0}, {"samples": 0}, {"threshold": 1.5}])
@@ -112,8 +125,8 @@ def test_only_the_first_prompts_are_asked(measure: Callable[..., Path]) -> None:
 
 
 def test_below_the_threshold_grpo_needs_someone_who_insists(measure: Callable[..., Path]) -> None:
-    with pytest.raises(UserError, match=r"pass@3 0.0%.*below readiness.threshold 10%.*readiness.force=true"):
-        check_ready(measure("held_back"))
+    with pytest.raises(UserError, match=r"0.0% of 3 .*below readiness.threshold 20%.*readiness.force=true"):
+        check_ready(measure("held_back", "--threshold", "0.2"))
     check_ready(measure("forced", "--force", "true"))
 
 
@@ -122,13 +135,13 @@ def test_a_missing_record_names_the_command(tmp_path: Path) -> None:
         check_ready(tmp_path)
 
 
-@pytest.mark.parametrize(("passed", "force", "starts"), [(0.01, False, False), (0.01, True, True), (0.1, False, True)])
+@pytest.mark.parametrize(("mixed", "force", "starts"), [(0.01, False, False), (0.01, True, True), (0.1, False, True)])
 def test_the_gate_leaves_a_file_where_grpo_does_not_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-    passed: float, force: bool, starts: bool,
+    mixed: float, force: bool, starts: bool,
 ) -> None:  # fmt: skip
-    record = {"samples": 8, "pass_at_1": 0.0, "pass_at_k": passed, "prompts": 64, "mixed_groups": 0.01,
-              "threshold": 0.1, "force": force, "ready": passed >= 0.1}  # fmt: skip
+    record = {"samples": 8, "pass_at_1": 0.0, "pass_at_k": 0.5, "prompts": 64, "mixed_groups": mixed,
+              "threshold": 0.1, "force": force, "ready": mixed >= 0.1}  # fmt: skip
     (tmp_path / READINESS).mkdir()
     (tmp_path / READINESS / RECORD).write_text(json.dumps(record))
     stopped = tmp_path / STOPPED
@@ -147,12 +160,11 @@ def test_the_gate_leaves_a_file_where_grpo_does_not_start(
     assert stopped.exists() == before
     if starts:
         assert not stopped.exists()
-        assert "GRPO starts. pass@8" in told
-        assert ("most groups teach nothing" in told) == (passed >= 0.1)  # one in a hundred is mixed
+        assert "GRPO starts. " in told
         assert ("readiness.force is set" in told) == force
     else:
         assert json.loads(stopped.read_text()) == record
-        assert "GRPO does not start. pass@8 1.0%" in told
+        assert "GRPO does not start. 1.0% of 64" in told
         assert "readiness.force=true" in told
 
 

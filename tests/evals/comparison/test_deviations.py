@@ -27,7 +27,7 @@ def test_departures_from_the_protocol_are_told(experiment: CompareArguments) -> 
     write_json(path, record)
     write_json(shared_dir / "plain/seed-1/readiness/readiness.json", readiness(0.05, force=True))
     found = " ".join(build_results(experiment, load(experiment))["protocol"]["deviations"])
-    assert "GRPO was forced where pass@k lay below readiness.threshold: plain/seed-1." in found
+    assert "GRPO was forced where too few groups were mixed (readiness.threshold): plain/seed-1." in found
     assert "facts/seed-0" in found
     assert "Not all runs made sft with the same commit" in found
     assert "Not all runs made sft with the same hardware" in found

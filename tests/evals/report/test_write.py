@@ -279,7 +279,7 @@ def test_where_the_gate_stopped_grpo_the_report_opens_with_it(tmp_path: Path) ->
     assert html.index("<h1>") < told < html.index("What may be concluded")
     gate = html[told : html.index("What may be concluded")]
     assert gate.count("14.1 ✓") == gate.count("6.3 ✗") == 2
-    assert "GRPO starts where pass@8 reaches 10%" in gate
+    assert "GRPO starts where the share reaches 10%" in gate
     assert "its rule for runs that the gate stops, not a deviation" in html
     assert "Not compared: the gate before GRPO stopped at least one run" in html
     assert "There is no log of GRPO" not in html
