@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_tokenizers
+import yaml
 from recipe_defaults import defaults
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
@@ -82,9 +83,13 @@ def measure(run: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     monkeypatch.setattr(readiness, "stage_output", without_hashes)
 
     def call(name: str, *flags: str) -> Path:
-        command = ["readiness.py", "--output_dir", run / name, "--model_name_or_path", run / "sft_final",
-                   "--dataset_name", run / "posttrain/grpo", "--stop_sequences", "\nQuestion:",
-                   "--max_completion_length", 8, "--samples", 3, "--use_cpu", "true", *flags]  # fmt: skip
+        settings = defaults(
+            "readiness", output_dir=str(run / name), model_name_or_path=str(run / "sft_final"),
+            dataset_name=str(run / "posttrain/grpo"), max_completion_length=8, samples=3, use_cpu=True,
+        )  # fmt: skip
+        recipe = run / "readiness.yaml"
+        recipe.write_text(yaml.safe_dump(settings))
+        command = ["readiness.py", "--config", recipe, *flags]
         monkeypatch.setattr(sys, "argv", [str(part) for part in command])
         readiness.main()
         return run / name
@@ -126,7 +131,7 @@ def test_only_the_first_prompts_are_asked(measure: Callable[..., Path]) -> None:
 
 def test_below_the_threshold_grpo_needs_someone_who_insists(measure: Callable[..., Path]) -> None:
     with pytest.raises(UserError, match=r"0.0% of 3 .*below readiness.threshold 20%.*readiness.force=true"):
-        check_ready(measure("held_back", "--threshold", "0.2"))
+        check_ready(measure("held_back"))
     check_ready(measure("forced", "--force", "true"))
 
 
