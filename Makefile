@@ -121,6 +121,11 @@ inspect: $(INSTALLED) ## show TEXT as the tokens of each arm in CONDITIONS, here
 	@python -m mulfact.tokenizers.inspect_text --text "$${TEXT:?give TEXT=...}" --html $(R)/inspect.html \
 		--tokenizers $(CONDITIONS:%=$(R)/%/tokenizer)
 
+playground: $(INSTALLED) ## a page to open from disk: any text as the tokens of each arm in CONDITIONS, maps and completions
+	@$(COMPOSE) --conditions $(CONDITIONS)
+	@$(SUBMAKE) $(CONDITIONS:%=$(R)/%/tokenizer/provenance.json)
+	@python release/playground.py --shared_dir $(R) --conditions $(CONDITIONS)
+
 rewrites: $(INSTALLED) ## list each rewrite in FILES (.txt, .jsonl, .parquet) with its context, by the arm CONDITION
 	@$(COMPOSE) --conditions $(CONDITION)
 	@$(SUBMAKE) $(R)/$(CONDITION)/tokenizer/provenance.json
@@ -275,8 +280,11 @@ stranger: ## load MODEL by name in a new environment with torch and transformers
 
 # ---------------------------------------------------------------- development
 
+BROWSER := $(firstword $(foreach name,chromium chromium-browser google-chrome chrome,$(shell command -v $(name))))
+
 test: $(INSTALLED) ## the tests, on two workers
-	python -m pytest -n 2 --dist loadgroup
+	$(if $(BROWSER),,@echo "no Chromium here: the tests of the playground's page in a browser are left out")
+	python -m pytest -n 2 --dist loadgroup $(if $(BROWSER),,-m 'not browser')
 
 quality: $(INSTALLED) ## ruff, mypy, and the direction of imports
 	ruff check .
@@ -295,5 +303,5 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect rewrites \
+.PHONY: help smoke experiment plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect playground rewrites \
 	pretrain curve sft readiness grpo eval ledger push pull stranger test quality audit clean

@@ -16,6 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from mulfact.data_builders.storage.card import write_card
 from mulfact.data_builders.storage.set_cards import describe_benchmarks, describe_posttrain
 from mulfact.provenance import stage_output, write_json
+from mulfact.release.playground import write_playground
 from mulfact.tokenizers.build import fit_facts
 from mulfact.tokenizers.card import tokenizer_card
 
@@ -46,6 +47,7 @@ def write_release(outputs: Path, seeds: tuple[int, ...] = (0,), gated: bool = Fa
         for seed in seeds:
             write_run(shared_dir, condition, seed, stages)
     write_report(shared_dir, seeds, gated)
+    write_playground(shared_dir, list(TOKENIZERS))
     return shared_dir
 
 

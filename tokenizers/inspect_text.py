@@ -9,6 +9,7 @@ Neighbouring tokens differ in colour; fact tokens are bold on yellow. Both views
 
 import argparse
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment
@@ -101,11 +102,12 @@ def view_text(folder: Path, text: str) -> View:
     """Return `text` in the tokens of one arm. Raises UserError when the folder holds no tokenizer of ours."""
     facts, tokenizer = read_facts(folder), read_tokenizer(folder / "tokenizer.json")
     ids = tokenizer.encode(text, add_special_tokens=False).ids
+    decode = partial(tokenizer.decode, skip_special_tokens=False)
     pieces, pending = [], []
-    for index in ids:
+    for place, index in enumerate(ids):
         pending.append(index)
-        shown = tokenizer.decode(pending, skip_special_tokens=False)
-        if REPLACEMENT in shown and len(pending) < LONGEST_CHARACTER:
+        shown, following = decode(pending), ids[place + 1 : place + LONGEST_CHARACTER]
+        if REPLACEMENT in shown and shown + decode(following) != decode(pending + following):
             continue  # a part of a character, which is shown once with all of its tokens
         tokens = [facts.by_id[i].token if i in facts.by_id else str(tokenizer.id_to_token(i)) for i in pending]
         pieces.append(Piece(shown, tuple(tokens), tuple(pending), index in facts.by_id))

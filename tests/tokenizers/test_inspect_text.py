@@ -27,7 +27,8 @@ def test_a_character_of_several_tokens_is_shown_once() -> None:
 
 
 def test_a_replacement_character_in_the_text_is_shown() -> None:
-    assert "".join(piece.text for piece in view_text(build("baseline"), "a\ufffdb").pieces) == "a\ufffdb"
+    for text in ("a\ufffdb", "\ufffd龘\ufffdß"):
+        assert "".join(piece.text for piece in view_text(build("baseline"), text).pieces) == text
 
 
 def test_the_terminal_shows_every_arm(
