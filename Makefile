@@ -266,7 +266,8 @@ MODEL    ?= $(error say which: make stranger MODEL=<user>/<repository>)
 # CONDITION=<arm> on the command line means that one; else all of CONDITIONS.
 CHOSEN = $(if $(filter command,$(firstword $(origin CONDITION))),$(CONDITION),$(CONDITIONS))
 
-push: $(INSTALLED) ## upload tokenizers, data, checkpoints and report as ORG's, private unless PUBLIC=1 (REPLACE=1: over another run)
+push: $(INSTALLED) ## upload tokenizers, data, checkpoints, report and playground as ORG's, private unless PUBLIC=1 (REPLACE=1: over another run)
+	python release/playground.py --shared_dir $(R) --conditions $(CHOSEN)
 	python release/push.py --org $(ORG) --shared_dir $(R) --conditions $(CHOSEN) --seeds $(SEEDS) $(if $(PUBLIC),--public) $(if $(REPLACE),--replace)
 
 pull: $(INSTALLED) ## fetch ORG's checkpoints and evaluate them (SCALE, CONDITIONS, SEEDS, REVISION)

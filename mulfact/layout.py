@@ -71,6 +71,15 @@ def report_folder(shared_dir: Path) -> Path:
     return shared_dir / "report"
 
 
+def playground_folder(shared_dir: Path) -> Path:
+    return shared_dir / "playground"
+
+
+def curve_folder(run: Path) -> Path:
+    """Return where pretraining keeps the weights on its way, a folder step-<n> for each point."""
+    return run / "pretrain_curve"
+
+
 def recipe_file(level: Path, stage: str) -> Path:
     """Return the flat recipe that a stage reads."""
     return level / "recipes" / f"{stage}.yaml"

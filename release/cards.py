@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCard, ModelCardData
 from jinja2 import FileSystemLoader
 
@@ -21,7 +22,8 @@ from mulfact.layout import output_of, report_folder, run_folder, run_level
 from mulfact.modeling.posttraining.adapter import ADAPTER
 from mulfact.modeling.posttraining.readiness_record import RECORD, read_record, sentence
 from mulfact.provenance import input_hash, read_provenance
-from mulfact.release.repositories import Repository, checkpoint_name, shared_name, tokenizer_name
+from mulfact.release.eval_results import write_eval_results
+from mulfact.release.repositories import POINT, Repository, checkpoint_name, points, shared_name, tokenizer_name
 from mulfact.tokenizers.card import KINDS
 from mulfact.tokenizers.facts import read_facts
 
@@ -70,6 +72,7 @@ class Cards:
         writers = {
             "model": self.model_card, "tokenizer": self.tokenizer_card, "report": self.report_card,
             "corpus": self.dataset_card, "posttrain": self.dataset_card, "benchmarks": self.dataset_card,
+            "point": self.point_card, "playground": self.playground_card,
         }  # fmt: skip
         text = writers[repository.kind](repository, folder)
         (folder / "README.md").write_text(text.rstrip() + "\n", encoding="utf-8")
@@ -82,7 +85,7 @@ class Cards:
             "results": self.results,
             "protocol": self.protocol,
             "report_id": self.repo_id(shared_name(self.scale, "report")),
-            "provenance": read_provenance(repository.folder),
+            "provenance": read_provenance(repository.recorded_in),
             "level": f"{self.results['confidence_level']:.0%}",
         }
         return self.environment.get_template(template).render(shared | context)
@@ -117,6 +120,8 @@ class Cards:
             model_name=repository.name,
             eval_results=[self.eval_result(row, seed) for row in rows if row["task"] in self.benchmarks],
         )
+        benchmarks = output_of(self.shared_dir, "benchmarks")
+        write_eval_results(folder, benchmarks, rows, seed, self.repo_id(shared_name(self.scale, "report")))
         return self.render(
             "model.md.j2",
             repository,
@@ -132,7 +137,15 @@ class Cards:
             ledger=ledger,
             rows=rows,
             differences=differences,
+            points=points(self.shared_dir, condition, seed) if stage == "pretrain" else [],
         )
+
+    def point_card(self, repository: Repository, folder: Path) -> str:
+        """Return the card of the weights on the way. Raises UserError when a file of the curve was cut short."""
+        input_hash(repository.recorded_in)
+        metadata = ModelCardData(license=LICENSE, library_name="transformers", pipeline_tag="text-generation")
+        point = json.loads((folder / POINT).read_text())
+        return self.render("point.md.j2", repository, metadata=metadata.to_yaml(), point=point)
 
     def eval_result(self, row: dict[str, Any], seed: int) -> EvalResult:
         """Return one row of the table as the Hub's model index states it: this seed's own accuracy in percent."""
@@ -181,6 +194,28 @@ class Cards:
         )
         summary = (folder / "results.md").read_text(encoding="utf-8").strip()
         return self.render("report.md.j2", repository, metadata=metadata.to_yaml(), summary=summary)
+
+    # ------------------------------------------------------------ the page
+
+    def playground_card(self, repository: Repository, folder: Path) -> str:
+        """Return the card of the Space. Raises UserError when the page shows other tokenizers or numbers than these."""
+        record = read_provenance(repository.folder)
+        conditions = list(dict.fromkeys(condition for condition, _ in self.runs))
+        shown = [report_folder(self.shared_dir), *(output_of(self.shared_dir / c, "tokenizer") for c in conditions)]
+        if len(record["inputs"]) != len(shown) or any(recorded_input(record, f) != input_hash(f) for f in shown):
+            arms = " ".join(conditions)
+            raise UserError(
+                f"{repository.folder} is not of these arms and this report: run make playground "
+                f'SCALE={self.scale} CONDITIONS="{arms}" first'
+            )
+        models = [self.repo_id(tokenizer_name(self.scale, condition)) for condition in conditions]
+        metadata = {
+            "title": repository.name, "emoji": "✖️", "colorFrom": "yellow", "colorTo": "blue", "sdk": "static",
+            "license": LICENSE, "short_description": "One text in the tokens of every arm", "models": models,
+            "datasets": [self.repo_id(shared_name(self.scale, "report"))],
+        }  # fmt: skip
+        text = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True).strip()
+        return self.render("playground.md.j2", repository, metadata=text)
 
 
 def read_card(folder: Path) -> str:

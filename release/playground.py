@@ -17,6 +17,7 @@ from typing import Any
 
 from mulfact.command_line import Conditions
 from mulfact.errors import UserError, command
+from mulfact.layout import output_of, playground_folder, report_folder
 from mulfact.provenance import stage_output
 from mulfact.tokenizers.base import read_tokenizer
 from mulfact.tokenizers.card import KINDS
@@ -43,8 +44,8 @@ def main() -> None:
 
 def write_playground(shared_dir: Path, conditions: Sequence[str]) -> Path:
     """Write `shared_dir`/playground and return it. Raises UserError when a tokenizer is missing."""
-    target, report = shared_dir / "playground", shared_dir / "report"
-    tokenizers = {condition: shared_dir / condition / "tokenizer" for condition in conditions}
+    target, report = playground_folder(shared_dir), report_folder(shared_dir)
+    tokenizers = {condition: output_of(shared_dir / condition, "tokenizer") for condition in conditions}
     inputs = [*tokenizers.values(), *([report] if report.exists() else [])]
     recipe = {"shared_dir": str(shared_dir), "conditions": list(conditions)}
     with stage_output(target, recipe, inputs) as folder:

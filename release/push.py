@@ -56,7 +56,8 @@ def main() -> None:
         if not arguments.replace:
             check_same_runs(api, arguments.org, folders)
         for repository, folder in folders.items():
-            print(push(api, arguments, repository, folder, cards.protocol), flush=True)
+            send = push_point if repository.kind == "point" else push
+            print(send(api, arguments, repository, folder, cards.protocol), flush=True)
         print(f"all in one collection: {collect(api, arguments, list(folders))}")
 
 
@@ -68,7 +69,7 @@ def stage_all(arguments: PushArguments, cards: Cards, scratch: Path, token: str)
     roots = [path for path in (Path.cwd(), Path.home(), arguments.shared_dir.resolve()) if len(path.parts) > 2]
     folders = {}
     for repository in plan(arguments.shared_dir, arguments.conditions, arguments.seeds, cards.stages):
-        folder = folders[repository] = scratch / repository.name
+        folder = folders[repository] = scratch / repository.name / repository.revision
         stage_files(repository, folder, arguments.shared_dir.parent)
         cards.write(repository, folder)
         check_public(folder, [token], roots)
@@ -97,7 +98,8 @@ def check_same_runs(api: HfApi, org: str, folders: dict[Repository, Path]) -> No
 def push(api: HfApi, arguments: PushArguments, repository: Repository, folder: Path, protocol: str) -> str:
     """Make one repository what `folder` holds and let the protocol's tag name that revision; return what was done."""
     repo_id, repo_type = f"{arguments.org}/{repository.name}", repository.repo_type
-    persist(api.create_repo, repo_id, repo_type=repo_type, private=not arguments.public, exist_ok=True)
+    sdk = {"space_sdk": "static"} if repo_type == "space" else {}
+    persist(api.create_repo, repo_id, repo_type=repo_type, private=not arguments.public, exist_ok=True, **sdk)
     before = persist(api.repo_info, repo_id, repo_type=repo_type)
     if arguments.public and before.private:
         persist(api.update_repo_settings, repo_id, repo_type=repo_type, private=False)
@@ -112,6 +114,23 @@ def push(api: HfApi, arguments: PushArguments, repository: Repository, folder: P
     set_tag(api, repo_id, repo_type, commit.oid, tag, f"docs/protocol.md with SHA-256 {protocol}")
     seen_by = "public" if arguments.public or not before.private else "private"
     return f"{repo_id} ({seen_by}): {'unchanged' if commit.oid == before.sha else commit.oid[:12]}, tag {tag}"
+
+
+def push_point(api: HfApi, arguments: PushArguments, repository: Repository, folder: Path, protocol: str) -> str:
+    """Make a branch of a checkpoint's repository what `folder` holds, and nothing else; return what was done."""
+    repo_id, revision = f"{arguments.org}/{repository.name}", repository.revision
+    branches = {ref.name: ref.target_commit for ref in persist(api.list_repo_refs, repo_id).branches}
+    if revision not in branches:
+        persist(api.create_branch, repo_id, branch=revision, exist_ok=True)
+    commit = persist(
+        api.upload_folder,
+        repo_id=repo_id,
+        folder_path=folder,
+        revision=revision,
+        delete_patterns="*",
+        commit_message=f"Upload {repository.name} after {revision}",
+    )
+    return f"{repo_id}@{revision}: {'unchanged' if commit.oid == branches.get(revision) else commit.oid[:12]}"
 
 
 def set_tag(api: HfApi, repo_id: str, repo_type: str, revision: str, tag: str, message: str) -> None:
@@ -140,6 +159,8 @@ def collect(api: HfApi, arguments: PushArguments, repositories: Sequence[Reposit
         persist(api.update_collection_metadata, collection.slug, private=False)
     present = {(item.item_type, item.item_id) for item in collection.items}
     for repository in repositories:
+        if repository.kind == "point":
+            continue
         item = (repository.repo_type, f"{arguments.org}/{repository.name}")
         if item not in present:
             persist(api.add_collection_item, collection.slug, item[1], item[0], exists_ok=True)

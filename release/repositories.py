@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mulfact.layout import output_of, report_folder, run_folder, run_level
+from mulfact.layout import curve_folder, output_of, playground_folder, report_folder, run_folder, run_level
 from mulfact.modeling.posttraining import adapter
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
@@ -24,7 +24,14 @@ RECORDS = (
     "peak_memory.json", "provenance.json",
 )  # fmt: skip
 
-Kind = Literal["tokenizer", "corpus", "posttrain", "benchmarks", "model", "report"]
+PLAYGROUND_FILES = ("*.html", "*.css", "*.js", "*.LICENSE")
+POINT = "point.json"  # of a curve: how much was read up to it
+
+Kind = Literal["tokenizer", "corpus", "posttrain", "benchmarks", "model", "point", "report", "playground"]
+REPO_TYPES: dict[Kind, Literal["model", "dataset", "space"]] = {
+    "tokenizer": "model",  # it is loaded like one, by AutoTokenizer
+    "model": "model", "point": "model", "playground": "space",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Repository:
-    """One repository to be. `condition`, `seed` and `stage` are those of a checkpoint; a tokenizer has a condition."""
+    """One repository to be, or a further revision of one, which holds other files.
+
+    `condition`, `seed` and `stage` are those of a checkpoint; a tokenizer has a condition.
+    """
 
     name: str
     kind: Kind
@@ -46,6 +56,7 @@ class Repository:
     condition: str | None = None
     seed: int | None = None
     stage: str | None = None
+    revision: str = "main"
 
     @property
     def folder(self) -> Path:
@@ -53,9 +64,15 @@ class Repository:
         return self.sources[0].folder
 
     @property
-    def repo_type(self) -> Literal["model", "dataset"]:
-        """A tokenizer is loaded like a model, by AutoTokenizer."""
-        return "model" if self.kind in ("model", "tokenizer") else "dataset"
+    def recorded_in(self) -> Path:
+        """The folder whose provenance the card tells: a point's is its curve's, the playground's the report's."""
+        if self.kind == "playground":
+            return report_folder(self.folder.parent)
+        return self.folder.parent if self.kind == "point" else self.folder
+
+    @property
+    def repo_type(self) -> Literal["model", "dataset", "space"]:
+        return REPO_TYPES.get(self.kind, "dataset")
 
 
 def plan(shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int], stages: Sequence[str]) -> list[Repository]:
@@ -67,12 +84,17 @@ def plan(shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int], stag
         benchmarks(shared_dir),
         *(tokenizer(shared_dir, condition) for condition in conditions),
         *(
-            checkpoint(shared_dir, condition, seed, stage)
+            repository
             for condition in conditions
             for seed in seeds
             for stage in stages
+            for repository in (
+                checkpoint(shared_dir, condition, seed, stage),
+                *(points(shared_dir, condition, seed) if stage == "pretrain" else ()),
+            )
         ),
         report(shared_dir, scale, conditions, seeds),
+        playground(shared_dir),
     ]
 
 
@@ -116,6 +138,22 @@ def checkpoint(shared_dir: Path, condition: str, seed: int, stage: str) -> Repos
     return Repository(
         checkpoint_name(shared_dir.name, condition, seed, stage), "model", (source,), condition, seed, stage
     )
+
+
+def points(shared_dir: Path, condition: str, seed: int) -> list[Repository]:
+    """The weights on the way of a pretraining, each a revision of its checkpoint's repository: step-000480."""
+    name = checkpoint_name(shared_dir.name, condition, seed, "pretrain")
+    folders = sorted(curve_folder(run_folder(shared_dir, condition, seed)).glob("step-*"))
+    patterns = (*MODEL_FILES, *TOKENIZER_FILES, POINT)
+    return [
+        Repository(name, "point", (Source(folder, patterns),), condition, seed, "pretrain", revision=folder.name)
+        for folder in folders
+    ]
+
+
+def playground(shared_dir: Path) -> Repository:
+    source = Source(playground_folder(shared_dir), PLAYGROUND_FILES)
+    return Repository(shared_name(shared_dir.name, "playground"), "playground", (source,))
 
 
 def report(shared_dir: Path, scale: str, conditions: Sequence[str], seeds: Sequence[int]) -> Repository:

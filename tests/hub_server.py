@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from hub_faults import Call, Fault
-from hub_metadata import metadata_errors
+from hub_metadata import file_errors, metadata_errors
 from hub_store import Blob, Repo, Store, describe, is_large, small_blob, tree
 
 WRITER, READER = "hf_writer", "hf_reader"
@@ -203,7 +203,9 @@ class Handler(BaseHTTPRequestHandler):
         self.writer()
         body = json.loads(self.call.body)
         key = (body.get("type", "model"), f"{body['organization']}/{body['name']}")
-        url = f"{self.server.url}/{'datasets/' if key[0] == 'dataset' else ''}{key[1]}"
+        if (key[0] == "space") != (body.get("sdk") == "static"):
+            self.refuse(400, "a Space needs an sdk, and nothing else has one")
+        url = f"{self.server.url}/{'' if key[0] == 'model' else key[0] + 's/'}{key[1]}"
         if key in self.server.store.repos:
             self.refuse(409, "You already created this repo", content={"error": "already created", "url": url})
         self.server.store.create(*key, private=body.get("visibility") == "private")
@@ -223,8 +225,8 @@ class Handler(BaseHTTPRequestHandler):
     def refs(self, kind: str, repo_id: str) -> None:
         repo = self.repo(kind, repo_id)
         tags = [{"name": n, "ref": f"refs/tags/{n}", "targetCommit": oid} for n, oid in repo.tags.items()]
-        main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.head}
-        self.send_json(200, {"branches": [main], "converts": [], "tags": tags})
+        branches = [{"name": n, "ref": f"refs/heads/{n}", "targetCommit": oid} for n, oid in repo.branches.items()]
+        self.send_json(200, {"branches": branches, "converts": [], "tags": tags})
 
     def tree(self, kind: str, repo_id: str, revision: str, folder: str | None = None) -> None:
         entries = tree(
@@ -288,8 +290,24 @@ class Handler(BaseHTTPRequestHandler):
                 if value["oid"] not in store.large_files:
                     self.refuse(400, f"{value['path']}: its content was never uploaded")
                 files[value["path"]] = Blob(value["oid"], len(store.large_files[value["oid"]]), True)
-        oid = repo.commit(files)
+            elif key == "deletedFile":
+                del files[value["path"]]
+        for path, blob in files.items():
+            errors = file_errors(path, store.content(blob).decode()) if path.endswith((".md", ".yaml")) else []
+            if errors:
+                self.refuse(400, f"{path}: {errors[0]}")
+        if revision not in repo.branches:
+            self.refuse(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+        oid = repo.commit(files, revision)
         self.send_json(200, {"commitUrl": f"{self.server.url}/{repo_id}/commit/{oid}", "commitOid": oid})
+
+    def create_branch(self, kind: str, repo_id: str, revision: str) -> None:
+        self.writer()
+        repo = self.repo(kind, repo_id)
+        if revision in repo.branches:
+            self.refuse(409, "Branch already exists")
+        repo.branches[revision] = repo.head
+        self.send_json(200, {})
 
     def create_tag(self, kind: str, repo_id: str, revision: str) -> None:
         self.writer()
@@ -307,7 +325,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_json(200, {})
 
     def resolve(self, prefix: str | None, repo_id: str, revision: str, file: str) -> None:
-        repo = self.repo("dataset" if prefix else "model", repo_id)
+        repo = self.repo((prefix or "models/")[:-2], repo_id)
         blob = self.files(repo, revision).get(file)
         commit = {"X-Repo-Commit": repo.resolve(revision) or ""}
         if blob is None:
@@ -357,7 +375,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 NAME = r"(?P<repo_id>[\w.-]+/[\w.-]+)"
-API = rf"/api/(?P<kind>model|dataset)s/{NAME}"
+API = rf"/api/(?P<kind>model|dataset|space)s/{NAME}"
+PREFIX = r"(?P<prefix>(?:datasets|spaces)/)?"
 REVISION = r"(?P<revision>[^/]+)"
 ROUTES: list[tuple[str, Callable[..., None]]] = [
     (r"GET /api/whoami-v2", Handler.whoami),
@@ -371,11 +390,12 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
     (rf"POST {API}/paths-info/{REVISION}", Handler.paths_info),
     (rf"POST {API}/preupload/{REVISION}", Handler.preupload),
     (rf"POST {API}/commit/{REVISION}", Handler.commit),
+    (rf"POST {API}/branch/{REVISION}", Handler.create_branch),
     (rf"POST {API}/tag/{REVISION}", Handler.create_tag),
     (rf"DELETE {API}/tag/{REVISION}", Handler.delete_tag),
-    (rf"POST /(?P<prefix>datasets/)?{NAME}\.git/info/lfs/objects/batch", Handler.lfs_batch),
+    (rf"POST /{PREFIX}{NAME}\.git/info/lfs/objects/batch", Handler.lfs_batch),
     (r"PUT /lfs/(?P<oid>[0-9a-f]{64})", Handler.lfs_put),
-    (rf"(?:GET|HEAD) /(?P<prefix>datasets/)?{NAME}/resolve/{REVISION}/(?P<file>.+)", Handler.resolve),
+    (rf"(?:GET|HEAD) /{PREFIX}{NAME}/resolve/{REVISION}/(?P<file>.+)", Handler.resolve),
     (r"POST /api/collections", Handler.create_collection),
     (r"GET /api/collections/(?P<slug>[\w.-]+/[\w.-]+)", Handler.collection),
     (r"PATCH /api/collections/(?P<slug>[\w.-]+/[\w.-]+)", Handler.change_collection),

@@ -23,11 +23,12 @@ class Repo:
     private: bool
     commits: dict[str, dict[str, Blob]] = field(default_factory=dict)  # by hash, oldest first: path to file
     tags: dict[str, str] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)  # name to its newest commit
     messages: dict[str, str] = field(default_factory=dict)
 
     @property
     def head(self) -> str:
-        return list(self.commits)[-1]
+        return self.branches["main"]
 
     @property
     def files(self) -> dict[str, Blob]:
@@ -35,14 +36,13 @@ class Repo:
 
     def resolve(self, revision: str) -> str | None:
         """Return the commit that a branch, a tag or a hash names."""
-        if revision == "main":
-            return self.head
-        return self.tags.get(revision) or (revision if revision in self.commits else None)
+        named = self.branches.get(revision) or self.tags.get(revision)
+        return named or (revision if revision in self.commits else None)
 
-    def commit(self, files: dict[str, Blob]) -> str:
+    def commit(self, files: dict[str, Blob], branch: str = "main") -> str:
         content = repr((self.repo_id, len(self.commits), sorted((path, blob.oid) for path, blob in files.items())))
         oid = hashlib.sha1(content.encode()).hexdigest()
-        self.commits[oid] = files
+        self.commits[oid], self.branches[branch] = files, oid
         return oid
 
     def info(self) -> dict[str, Any]:
@@ -64,8 +64,9 @@ class Store:
     def content(self, blob: Blob) -> bytes:
         return self.large_files[blob.oid] if blob.large else blob.content or b""
 
-    def read(self, repo_type: str, repo_id: str, path: str) -> bytes:
-        return self.content(self.repos[repo_type, repo_id].files[path])
+    def read(self, repo_type: str, repo_id: str, path: str, revision: str = "main") -> bytes:
+        repo = self.repos[repo_type, repo_id]
+        return self.content(repo.commits[repo.branches[revision]][path])
 
 
 def small_blob(content: bytes) -> Blob:

@@ -15,6 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from mulfact.data_builders.storage.card import write_card
 from mulfact.data_builders.storage.set_cards import describe_benchmarks, describe_posttrain
+from mulfact.layout import curve_folder
 from mulfact.provenance import stage_output, write_json
 from mulfact.release.playground import write_playground
 from mulfact.tokenizers.build import fit_facts
@@ -118,6 +119,13 @@ def write_run(shared_dir: Path, condition: str, seed: int, stages: tuple[str, ..
             write_json(folder / "trainer_state.json", {"best_model_checkpoint": str(run / "sft_training"), "step": 3})
             if stage == "grpo":
                 write_json(folder / "readiness.json", READINESS)
+    with stage_output(curve_folder(run), {"seed": seed}, [tokenizer]) as folder:
+        for step in (10, 20):
+            model.save_pretrained(folder / f"step-{step:06d}")
+            for name in ("tokenizer.json", "tokenizer_config.json", "facts.json"):
+                shutil.copy(tokenizer / name, folder / f"step-{step:06d}")
+            write_json(folder / f"step-{step:06d}" / "point.json", {"step": step, "tokens": 100 * step})
+            torch.nn.init.normal_(model.transformer.ln_f.bias)
     matched = {"parameters": 19_000, "steps": 20, "optimizer": {"name": "adamw", "betas": [0.9, 0.95]}}
     reported = {"seconds": 12.5, "device": "a processor", "mfu": None}
     stages = {stage: {"matched": matched, "reported": reported} for stage in stages}

@@ -38,15 +38,16 @@ def written(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     cards, scratch = Cards(ORG, shared_dir, ARMS, [0, 1]), tmp_path_factory.mktemp("staged")
     texts = {}
     for repository in plan(shared_dir, ARMS, [0, 1], STAGES):
-        folder = scratch / repository.name
+        folder = scratch / repository.name / repository.revision
         stage_files(repository, folder, shared_dir.parent)
         cards.write(repository, folder)
-        texts[repository.name] = (folder / "README.md").read_text()
+        name = repository.name if repository.revision == "main" else f"{repository.name}@{repository.revision}"
+        texts[name] = (folder / "README.md").read_text()
     return texts
 
 
 def test_every_card_has_metadata_a_licence_and_an_origin(written: dict[str, str], shared_dir: Path) -> None:
-    assert len(written) == 3 + 2 + 12 + 1
+    assert len(written) == 3 + 2 + 12 + 4 * 2 + 1 + 1
     protocol = json.loads((shared_dir / "report" / "results.json").read_text())["protocol"]["sha256"]
     for name, text in written.items():
         assert metadata_errors(text) == [], name
@@ -109,7 +110,7 @@ def test_a_set_from_elsewhere_keeps_its_licence(written: dict[str, str]) -> None
 
 def test_the_same_experiment_gives_the_same_cards(written: dict[str, str], shared_dir: Path, tmp_path: Path) -> None:
     cards = Cards(ORG, shared_dir, ARMS, [0, 1])
-    repository = plan(shared_dir, ARMS, [0, 1], STAGES)[-2]
+    repository = plan(shared_dir, ARMS, [0, 1], STAGES)[-3]
     stage_files(repository, tmp_path / "again", shared_dir.parent)
     cards.write(repository, tmp_path / "again")
     assert (tmp_path / "again" / "README.md").read_text() == written[repository.name]

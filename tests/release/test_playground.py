@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from browser import run_browser
+from fact_texts import FACTS, PARTS
 from release_folders import write_release
 from tiny_tokenizers import build
 from tokenizers import Tokenizer
@@ -19,14 +20,9 @@ from mulfact.provenance import hash_file
 from mulfact.release.playground import LIBRARY, write_playground
 
 NEVER_REWRITTEN = Path(__file__).resolve().parents[1] / "tokenizers" / "never_rewritten.yaml"
-PARTS = (
-    "6*9", "6 × 9", "6·9=54", "2 times 9 is 18", "Six times nine is fifty-four", "六乘九", "六九五十四", "6*9=55",
-    "16*9", "0.6*9", "<<6*9=54>>54", "of the", "->", "café noir", "out loud", " each box", "<MUL_6_9>", "<|endoftext|>",
-    "\ue000", "\ue001", "é", "e\u0301", "龘", "😀", "👩‍👩‍👧", "\ufffd", "\ufeff", "\u200b", "\u2028", "\0",
-    "\n", "\n\n", "\t", " ", "  ",
-    "٣", "９", "½", "$5", "1,000", "3/4", "#### 54", "Question: What is 6 × 9?\nAnswer:", "'s", "you'll", "&amp;",
-    "</script>",
-    "ﬁ", "İ", "ß", "한국어", "العربية", "हिन्दी", "🇩🇪", "𝟔*𝟗",
+HARD = (
+    "<MUL_6_9>", "<|endoftext|>", "</script>", "&amp;", "龘", "😀", "👩\u200d👩\u200d👧", "\ufffd", "\0", "𝟔*𝟗", "ﬁ", "İ", "한국어",
+    "العربية", "हिन्दी", "🇩🇪", " each box", "Question: What is 6 × 9?\nAnswer:", "<<6*9=54>>54\n#### 54",
 )  # fmt: skip
 
 
@@ -82,7 +78,7 @@ def hostile_texts() -> list[str]:
     chance = random.Random(0)
     texts = [text for group in yaml.safe_load(NEVER_REWRITTEN.read_text()).values() for text in group]
     texts = chance.sample(texts, 150)
-    texts += ["".join(chance.choices(PARTS, k=chance.randint(1, 12))) for _ in range(250)]
+    texts += ["".join(chance.choices((*FACTS, *PARTS, *HARD), k=chance.randint(1, 12))) for _ in range(250)]
     for _ in range(100):
         codes = (chance.choice((chance.randrange(1, 0x250), chance.randrange(0xE000, 0x2FFFF))) for _ in range(30))
         texts.append("".join(map(chr, codes)))

@@ -51,11 +51,15 @@ def test_an_experiment_becomes_private_repositories_in_one_collection(
     datasets = {f"{ORG}/mulfact-smoke-{kind}" for kind in ("corpus", "posttrain", "benchmarks", "report")}
     assert {name for kind, name in repos if kind == "model"} == models
     assert {name for kind, name in repos if kind == "dataset"} == datasets
+    assert {name for kind, name in repos if kind == "space"} == {f"{ORG}/mulfact-smoke-playground"}
     assert all(repo.private for repo in repos.values())
     files = stored(server)
     assert files[f"{ORG}/mulfact-smoke-mulfact-seed0-grpo"] == [
         "README.md", "config.json", "facts.json", "generation_config.json", "model.safetensors", "provenance.json",
         "readiness.json", "tokenizer.json", "tokenizer_config.json", "trainer_state.json",
+    ]  # fmt: skip
+    assert files[f"{ORG}/mulfact-smoke-playground"] == [
+        "README.md", "data.js", "index.html", "page.js", "style.css", "tokenizers.LICENSE", "tokenizers.js",
     ]  # fmt: skip
     assert "runs/mulfact/seed-0/eval/grpo/predictions.parquet" in files[f"{ORG}/mulfact-smoke-report"]
 
@@ -74,6 +78,27 @@ def test_an_experiment_becomes_private_repositories_in_one_collection(
         assert sha256 in repo.messages[f"protocol-{sha256[:12]}"]
 
 
+def test_the_weights_on_the_way_are_revisions_that_transformers_loads(
+    server: HubServer, shared_dir: Path, tmp_path: Path
+) -> None:
+    push(server, tmp_path, shared_dir, "mulfact")
+    repo_id = f"{ORG}/mulfact-smoke-mulfact-seed0-pretrain"
+    repo = server.store.repos["model", repo_id]
+    assert list(repo.branches) == ["main", "step-000010", "step-000020"]
+    assert sorted(repo.commits[repo.branches["step-000010"]]) == [
+        "README.md", "config.json", "facts.json", "generation_config.json", "model.safetensors", "point.json",
+        "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+    card = server.store.read("model", repo_id, "README.md", "step-000010").decode()
+    (example,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    code = example + "print(hash(tuple(model.transformer.ln_f.bias.tolist())))\n"
+    folder = shared_dir / "mulfact" / "seed-0" / "pretrain_curve" / "step-000010"
+    here = code.replace(repo_id, str(folder)).replace(', revision="step-000010"', "")
+    loaded = [run(["-c", text], environment(server, tmp_path)).stdout for text in (code, here)]
+    assert loaded[0].strip().lstrip("-").isdecimal()
+    assert loaded[0] == loaded[1]
+
+
 def test_a_second_push_uploads_nothing_and_a_change_goes_into_one_repository(
     server: HubServer, shared_dir: Path, tmp_path: Path
 ) -> None:
@@ -84,7 +109,7 @@ def test_a_second_push_uploads_nothing_and_a_change_goes_into_one_repository(
     server.calls.clear()
     printed = push(server, tmp_path, copy)
     assert server.uploads() == []
-    assert printed.count("unchanged") == len(heads)
+    assert printed.count("unchanged") == sum(len(repo.branches) for repo in server.store.repos.values())
     assert not [call for call in server.calls if call.method in ("DELETE", "PATCH") or "/tag/" in call.path]
 
     ledger = copy / "mulfact" / "seed-0" / "ledger.json"
@@ -219,7 +244,7 @@ def test_a_fault_that_passes_does_not_stop_the_push(
     assert server.store.read("model", f"{ORG}/mulfact-smoke-baseline-seed0-grpo", "model.safetensors") == (
         weights.read_bytes()
     )
-    assert len(server.store.repos) == 8
+    assert len(server.store.repos) == 9
 
 
 def test_retry_after_is_waited_for(server: HubServer, shared_dir: Path, tmp_path: Path) -> None:

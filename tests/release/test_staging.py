@@ -101,8 +101,8 @@ def test_the_last_look_finds_secrets_in_texts_and_folders_in_records(tmp_path: P
 def test_names_say_what_a_repository_is() -> None:
     repositories = plan(Path("outputs/pilot"), ["baseline", "mulfact"], [0, 1], ["pretrain", "sft", "grpo"])
     names = [repository.name for repository in repositories]
-    assert len(names) == len(set(names)) == 3 + 2 + 2 * 2 * 3 + 1
+    assert len(names) == len(set(names)) == 3 + 2 + 2 * 2 * 3 + 2
     assert "mulfact-pilot-mulfact-seed1-grpo" in names
-    assert names[-1] == "mulfact-pilot-report"
+    assert names[-2:] == ["mulfact-pilot-report", "mulfact-pilot-playground"]
     patterns = {pattern for repository in repositories for source in repository.sources for pattern in source.patterns}
     assert not any(pattern.endswith((".bin", ".pt", ".pkl", "*")) for pattern in patterns)
