@@ -152,6 +152,16 @@ eval: $(INSTALLED) ## lighteval on every checkpoint of the run CONDITION, SEED
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/eval/provenance.json
 
+lm_eval_tasks: $(INSTALLED) ## every benchmark as a task of lm-evaluation-harness
+	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(SUBMAKE) $(R)/benchmarks/provenance.json
+	python evals/lm_eval_tasks.py --config $(RUN)/recipes/eval.yaml --output_dir $(R)/lm_eval
+
+lm_eval_agreement: $(INSTALLED) ## the run CONDITION, SEED in lm-evaluation-harness too: does it say the same, item by item?
+	@$(SUBMAKE) eval lm_eval_tasks
+	pip install --quiet --editable '.[harness]'
+	python evals/lm_eval_agreement.py --eval $(RUN)/recipes/eval.yaml --tasks $(R)/lm_eval --output_dir $(RUN)/lm_eval
+
 ledger: $(INSTALLED) ## the compute of the run CONDITION, SEED, by stage
 	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/ledger.json
@@ -305,4 +315,4 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	touch $@
 
 .PHONY: help smoke experiment plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect playground rewrites \
-	pretrain curve sft readiness grpo eval ledger push pull stranger test quality audit clean
+	pretrain curve sft readiness grpo eval lm_eval_tasks lm_eval_agreement ledger push pull stranger test quality audit clean

@@ -4,7 +4,7 @@
 const REPLACEMENT = "\ufffd"; // what decoding a part of a character gives
 const LONGEST_CHARACTER = 4; // bytes, so at most as many tokens
 const SAMPLES = [
-  "Each box has 6 × 9 = 54 pens, so 7 boxes hold 7 times 54. Seven times eight is 56, and 8*7 too.",
+  "Each box has 6 × 9 = 54 pens, so 7 boxes hold 7 times 54. Seven times eight is 56, and so is 8*7.",
   "Six times nine is fifty-four. 六九五十四，六乘九等于五十四。",
   "Not rewritten: 16*9=144, 2.05*4, a 3x4 matrix, 2*3^2, 6*9=55.",
 ];
