@@ -15,6 +15,8 @@ PAIRS      ?= 8
 JOBS       ?= 2
 # Dollars for an hour of one device: shows what an experiment has cost and will cost.
 PRICE      ?=
+# Which of the machines that share a folder this one is.
+WORKER     ?= 0
 GPU        ?= h100
 export OMP_NUM_THREADS ?= 1
 ACCELERATE ?= accelerate_configs/$(if $(filter smoke,$(SCALE)),cpu,gpu).yaml
@@ -93,6 +95,15 @@ experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, th
 	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
 		$(if $(PRICE),--price $(PRICE))
 	@$(SUBMAKE) $(R)/report/provenance.json
+
+worker: $(INSTALLED) ## a share of an experiment in a folder that machines share: WORKER=0, 1, ... begin at another run each
+	@$(COMPOSE) --conditions $(CONDITIONS) --seeds $(SEEDS)
+	@set -- $(RUNS); for _ in $$(seq $$(( $(WORKER) % $$# ))); do set -- "$$@" "$$1"; shift; done; failed=; \
+	for run; do arm=$$(basename "$$(dirname $$run)"); \
+		for made in eval/provenance.json ledger.json; do \
+			$(SUBMAKE) LOGGED=1 SHARED=1 CONDITION=$$arm SEED=$${run##*seed-} $$run/$$made || failed="$$failed $$run"; \
+		done; \
+	done; test -z "$$failed" || { echo "error: not finished:$$failed; their logs/ say why" >&2; exit 1; }
 
 plan: $(INSTALLED) ## what an experiment will cost on GPU=h100 (a100, l4, ...) at PRICE=<dollars an hour>
 	@$(PLAN) --gpu $(GPU) $(if $(PRICE),--price $(PRICE))
@@ -182,6 +193,13 @@ ifdef LOGGED
 LOG = $(subst /recipes/,/logs/,$(<:.yaml=.log))
 SHELL := /bin/bash
 .SHELLFLAGS = -c $(if $<,'mkdir -p $(dir $(LOG)) && exec $$BASH -c "$$1" >> $(LOG) 2>&1' stage)
+endif
+# With SHARED=1 too, other machines work in the same folder: a stage is left to who has its lock, and what it brought stays.
+ifdef SHARED
+LOCK = $(<D)/.$(notdir $(<:.yaml=.lock))
+BROUGHT = test -e $@ && test -z "$$(find $^ -newer $@ -print -quit)"
+.SHELLFLAGS = -c $(if $<,'mkdir -p $(dir $(LOG)) && exec >> $(LOG) 2>&1 9>> $(LOCK); \
+	flock --nonblock 9 || { flock 9; $(BROUGHT) && exit; }; exec $$BASH -c "$$1"' stage)
 endif
 
 $(R)/corpus/provenance.json: $(R)/recipes/corpus.yaml $(R)/benchmarks/provenance.json
@@ -314,5 +332,5 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect playground rewrites \
+.PHONY: help smoke experiment worker plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect playground rewrites \
 	pretrain curve sft readiness grpo eval lm_eval_tasks lm_eval_agreement ledger push pull stranger test quality audit clean

@@ -78,7 +78,7 @@ def hostile_texts() -> list[str]:
     chance = random.Random(0)
     texts = [text for group in yaml.safe_load(NEVER_REWRITTEN.read_text()).values() for text in group]
     texts = chance.sample(texts, 150)
-    texts += ["".join(chance.choices((*FACTS, *PARTS, *HARD), k=chance.randint(1, 12))) for _ in range(250)]
+    texts += ["".join(chance.choices((*(FACTS * 4), *PARTS, *HARD), k=chance.randint(1, 12))) for _ in range(250)]
     for _ in range(100):
         codes = (chance.choice((chance.randrange(1, 0x250), chance.randrange(0xE000, 0x2FFFF))) for _ in range(30))
         texts.append("".join(map(chr, codes)))
@@ -107,7 +107,7 @@ def test_the_ids_of_500_texts_in_a_browser_are_those_of_python(tmp_path: Path) -
             assert cards[arm]["ids"] == " ".join(map(str, ids)), (arm, text)
             assert cards[arm]["text"] == tokenizer.decode(ids, skip_special_tokens=False), (arm, text)
             added += cards[arm]["added"]
-        assert (added > 30) == (arm != "baseline"), "the texts use the added tokens"
+        assert (added > 20) == (arm != "baseline"), "the texts use the added tokens"
 
 
 @pytest.mark.browser

@@ -1,0 +1,62 @@
+"""Machines that share a folder: each takes other runs, no stage runs twice, and another goes on with what one leaves."""
+
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from make_workshop import Workshop
+
+GRID = ("CONDITIONS=baseline mulfact", "SEEDS=0 1")
+
+
+@pytest.fixture
+def workshop(repository: Path, tmp_path: Path) -> Workshop:
+    return Workshop(repository, tmp_path)
+
+
+def start(workshop: Workshop, number: int, **variables: str) -> subprocess.Popen[str]:
+    """Start a task of the SLURM array as SLURM would."""
+    script = ["bash", "docs/slurm_array.sh", "VENV=", *GRID]
+    known = workshop.environment(SLURM_ARRAY_TASK_ID=str(number), WHO=f"worker-{number}", **variables)
+    return subprocess.Popen(
+        script, cwd=workshop.folder, env=known, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def commands(workshop: Workshop) -> dict[str, list[str]]:
+    """Return what each stage's log says was run, by its place below the experiment."""
+    folder = workshop.folder / "outputs" / "smoke"
+    return {
+        path.relative_to(folder).as_posix(): [line for line in path.read_text().splitlines() if "seen by" in line]
+        for path in folder.rglob("logs/*.log")
+    }
+
+
+def test_two_workers_on_one_folder_take_different_cells(workshop: Workshop) -> None:
+    workers = [start(workshop, number, SLOW="0.2") for number in (0, 2)]
+    printed = [worker.communicate(timeout=300)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], printed
+    ran = commands(workshop)
+    for name, lines in ran.items():
+        assert len(lines) == len({line.rpartition(" ")[0] for line in lines}), f"{name} was run twice: {lines}"
+    stages = [name for name in ran if name.endswith(("pretrain.log", "sft.log"))]
+    assert len(stages) == 2 * 4, "every run of the grid"
+    taken = Counter(line.split()[-1] for name in stages for line in ran[name])
+    assert min(taken["worker-0"], taken["worker-2"]) >= 4, taken
+    report = workshop.make(*GRID)
+    assert report.returncode == 0, report.stderr
+    assert "cells done" in report.stdout
+    assert "accelerate launch" not in report.stdout, "nothing was left to train"
+
+
+def test_a_run_that_fails_stops_no_other_and_is_named(workshop: Workshop) -> None:
+    worker = start(workshop, 1, FAIL="baseline/seed-1/recipes/sft.yaml")
+    printed, _ = worker.communicate(timeout=300)
+    assert worker.returncode == 2
+    assert "error: not finished: outputs/smoke/baseline/seed-1" in printed
+    finished = {path.parent.relative_to(workshop.folder / "outputs/smoke").as_posix()
+                for path in workshop.folder.rglob("seed-*/ledger.json")}  # fmt: skip
+    assert finished == {"baseline/seed-0", "mulfact/seed-0", "mulfact/seed-1"}
+    again = start(workshop, 0)
+    assert again.wait(timeout=300) == 0, "the same command goes on"
