@@ -290,6 +290,9 @@ $(R)/report/provenance.json: $(R)/recipes/compare.yaml $(RUNS:=/eval/provenance.
 ORG      ?= $(error say who: make ORG=<user or organisation on the Hub>)
 PUBLIC   ?=
 REVISION ?= main
+FLAVOR   ?= $(error say which machine: make jobs FLAVOR=a100-large (hf jobs hardware lists them))
+TIMEOUT  ?=
+GO       ?=
 MODEL    ?= $(error say which: make stranger MODEL=<user>/<repository>)
 # CONDITION=<arm> on the command line means that one; else all of CONDITIONS.
 CHOSEN = $(if $(filter command,$(firstword $(origin CONDITION))),$(CONDITION),$(CONDITIONS))
@@ -297,6 +300,11 @@ CHOSEN = $(if $(filter command,$(firstword $(origin CONDITION))),$(CONDITION),$(
 push: $(INSTALLED) ## upload tokenizers, data, checkpoints, report and playground as ORG's, private unless PUBLIC=1 (REPLACE=1: over another run)
 	python release/playground.py --shared_dir $(R) --conditions $(CHOSEN)
 	python release/push.py --org $(ORG) --shared_dir $(R) --conditions $(CHOSEN) --seeds $(SEEDS) $(if $(PUBLIC),--public) $(if $(REPLACE),--replace)
+
+jobs: $(INSTALLED) ## an experiment on a rented FLAVOR of Hugging Face, paid by ORG: prints the job, and with GO=1 submits it
+	python release/jobs.py --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) --flavor $(FLAVOR) --org $(ORG) \
+		$(if $(TIMEOUT),--timeout $(TIMEOUT)) --settings JOBS=$(JOBS) $(if $(PRICE),PRICE=$(PRICE)) \
+		$(if $(GSM8K),'GSM8K=$(GSM8K)') $(if $(OVERRIDES),'OVERRIDES=$(OVERRIDES)') $(if $(GO),--go)
 
 pull: $(INSTALLED) ## fetch ORG's checkpoints and evaluate them (SCALE, CONDITIONS, SEEDS, REVISION)
 	python release/pull.py --org $(ORG) --scale $(SCALE) --conditions $(CHOSEN) --seeds $(SEEDS) \
@@ -333,4 +341,4 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	touch $@
 
 .PHONY: help smoke experiment worker plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect playground rewrites \
-	pretrain curve sft readiness grpo eval lm_eval_tasks lm_eval_agreement ledger push pull stranger test quality audit clean
+	pretrain curve sft readiness grpo eval lm_eval_tasks lm_eval_agreement ledger push jobs pull stranger test quality audit clean

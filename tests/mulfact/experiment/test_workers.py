@@ -1,4 +1,4 @@
-"""Machines that share a folder: each takes other runs, no stage runs twice, and another goes on with what one leaves."""
+"""Machines that share a folder: each takes other runs, no stage runs twice, and what one leaves another takes up."""
 
 import subprocess
 from collections import Counter
