@@ -200,15 +200,15 @@ class Cards:
     def playground_card(self, repository: Repository, folder: Path) -> str:
         """Return the card of the Space. Raises UserError when the page shows other tokenizers or numbers than these."""
         record = read_provenance(repository.folder)
-        conditions = list(dict.fromkeys(condition for condition, _ in self.runs))
-        shown = [report_folder(self.shared_dir), *(output_of(self.shared_dir / c, "tokenizer") for c in conditions)]
-        if len(record["inputs"]) != len(shown) or any(recorded_input(record, f) != input_hash(f) for f in shown):
-            arms = " ".join(conditions)
+        arms = record["recipe"]["conditions"]
+        shown = [report_folder(self.shared_dir), *(output_of(self.shared_dir / arm, "tokenizer") for arm in arms)]
+        missing = {condition for condition, _ in self.runs} - set(arms)
+        if missing or any(recorded_input(record, folder) != input_hash(folder) for folder in shown):
             raise UserError(
-                f"{repository.folder} is not of these arms and this report: run make playground "
-                f'SCALE={self.scale} CONDITIONS="{arms}" first'
+                f"{repository.folder} is not of these arms and this report: run make playground SCALE={self.scale} "
+                f'CONDITIONS="{" ".join(dict.fromkeys(condition for condition, _ in self.runs))}" first'
             )
-        models = [self.repo_id(tokenizer_name(self.scale, condition)) for condition in conditions]
+        models = [self.repo_id(tokenizer_name(self.scale, condition)) for condition in arms]
         metadata = {
             "title": repository.name, "emoji": "✖️", "colorFrom": "yellow", "colorTo": "blue", "sdk": "static",
             "license": LICENSE, "short_description": "One text in the tokens of every arm", "models": models,

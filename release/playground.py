@@ -78,7 +78,7 @@ def describe_arm(folder: Path) -> dict[str, Any]:
         "kind": KINDS[facts.mode],
         "tokenizer": json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")),
         "config": json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")),
-        "facts": {index: fact.token for index, fact in facts.by_id.items()},
+        "facts": {index: {"token": fact.token, "text": fact.text} for index, fact in facts.by_id.items()},
     }
 
 

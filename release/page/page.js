@@ -44,17 +44,19 @@ function pieces(arm, ids) {
   let pending = [];
   ids.forEach((id, place) => {
     pending.push(id);
-    const text = decode(arm, pending);
-    const next = ids.slice(place + 1, place + LONGEST_CHARACTER);
+    const fact = arm.facts[id];
+    const next = fact ? [] : ids.slice(place + 1, place + LONGEST_CHARACTER);
+    const plain = next.slice(0, next.findIndex((id) => id in arm.facts) >>> 0);
+    const text = fact ? fact.text : decode(arm, pending);
     // A character goes on where its parts, read by themselves, give another text than together.
-    if (text.includes(REPLACEMENT) && text + decode(arm, next) !== decode(arm, [...pending, ...next])) return;
+    if (text.includes(REPLACEMENT) && text + decode(arm, plain) !== decode(arm, [...pending, ...plain])) return;
     found.push({ text, ids: pending });
     pending = [];
   });
   return found;
 }
 
-const tokenName = (arm, id) => arm.facts[id] ?? arm.tokenizer.id_to_token(id);
+const tokenName = (arm, id) => arm.facts[id]?.token ?? arm.tokenizer.id_to_token(id);
 const signed = (number) => (number > 0 ? `+${number}` : `−${-number}`);
 
 /** Return in words what an arm needs for a text, beside what the first arm needs. */
