@@ -15,6 +15,8 @@ PAIRS      ?= 8
 JOBS       ?= 2
 # Dollars for an hour of one device: shows what an experiment has cost and will cost.
 PRICE      ?=
+# A live page of every stage of every run, by Trackio: TRACKIO_SPACE_ID=<user>/<name> puts it on the Hub too.
+LIVE       ?= $(if $(filter smoke,$(SCALE)),,1)
 # Which of the machines that share a folder this one is.
 WORKER     ?= 0
 GPU        ?= h100
@@ -93,7 +95,7 @@ experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, th
 	@$(COMPOSE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment
 	@! command -v nvidia-smi > /dev/null || $(PLAN) --jobs $(JOBS) --only_warn
 	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
-		$(if $(PRICE),--price $(PRICE))
+		$(if $(PRICE),--price $(PRICE)) $(if $(LIVE),--live)
 	@$(SUBMAKE) $(R)/report/provenance.json
 
 worker: $(INSTALLED) ## a share of an experiment in a folder that machines share: WORKER=0, 1, ... begin at another run each

@@ -30,8 +30,9 @@ from rich.console import Console
 from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError, command
 from mulfact.experiment.cells import Cell, cells_of
+from mulfact.experiment.live import Live, Trackio
 from mulfact.experiment.state import Grid
-from mulfact.experiment.view import Lines, Screen, View
+from mulfact.experiment.view import Lines, Screen, Together, View
 from mulfact.halves import runs_of
 from mulfact.layout import READINESS, RUN_STAGES, output_of, run_folder
 from mulfact.locks import experiment_lock
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--halves", type=Path, help="instead of both: a recipe halves.yaml, whose pairs are pretrained")
     parser.add_argument("--jobs", nargs="*", action=Jobs, default=1, help="cells that run at a time")
     parser.add_argument("--price", nargs="*", action=Price, help="dollars for an hour of one device")
+    parser.add_argument("--live", action="store_true", help="mirror every run to a Trackio project")
     options = parser.parse_args()
     signals = Signals()
     if options.halves:
@@ -227,11 +229,13 @@ def main() -> None:
     cells = cells_of(runs, stages)
     recipe = next(cell for cell in cells if cell.stage == "pretrain").recipe(options.folder)
     price = None if options.price is None else options.price * load_yaml(recipe)["num_processes"]
+    page = Live(options.folder, cells, Trackio(options.folder)) if options.live else None
     with experiment_lock(options.folder) as lock:
         grid = Grid(options.folder, cells, options.jobs, price, target)
         expect(grid, settings, signals)
         console = Console()
-        run(grid, settings, Screen(grid, console) if console.is_terminal else Lines(grid), signals, lock)
+        shown = Screen(grid, console) if console.is_terminal else Lines(grid)
+        run(grid, settings, Together(shown, page) if page else shown, signals, lock)
         report(grid, settings)
 
 

@@ -31,6 +31,33 @@ class View(Protocol):
     def close(self) -> None: ...
 
 
+class Together:
+    """Several views that are told the same."""
+
+    def __init__(self, *views: View) -> None:
+        self.views = views
+
+    def command(self, line: str) -> None:
+        for view in self.views:
+            view.command(line)
+
+    def printed(self, lines: Sequence[str]) -> None:
+        for view in self.views:
+            view.printed(lines)
+
+    def ended(self, cell: Cell) -> None:
+        for view in self.views:
+            view.ended(cell)
+
+    def tick(self) -> None:
+        for view in self.views:
+            view.tick()
+
+    def close(self) -> None:
+        for view in self.views:
+            view.close()
+
+
 class Lines:
     """Lines for a file or a pipe: commands, ends of cells, and how running cells stand from time to time."""
 
