@@ -331,6 +331,9 @@ quality: $(INSTALLED) ## ruff, mypy, and the direction of imports
 	mypy
 	lint-imports
 
+gpu_check: $(INSTALLED) ## is this GPU right, and what does it do? A quarter of an hour (NANOGPT=<checkout>, GSM8K=<folder>)
+	python benchmarks/gpu_check.py $(if $(NANOGPT),--nanogpt $(NANOGPT)) $(if $(GSM8K),--gsm8k $(GSM8K))
+
 audit: $(INSTALLED) ## look the installed packages up among known vulnerabilities
 	pip-audit --strict --vulnerability-service osv --progress-spinner off
 
@@ -343,4 +346,4 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	touch $@
 
 .PHONY: help smoke experiment worker plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect playground rewrites \
-	pretrain curve sft readiness grpo eval lm_eval_tasks lm_eval_agreement ledger push jobs pull stranger test quality audit clean
+	pretrain curve sft readiness grpo eval lm_eval_tasks lm_eval_agreement ledger push jobs pull stranger test quality gpu_check audit clean

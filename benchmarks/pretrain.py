@@ -2,11 +2,14 @@
 
     python benchmarks/pretrain.py                                            # a tiny model on the CPU: about a minute
     python benchmarks/pretrain.py --shape gpt2_124m --nanogpt ../nanoGPT     # on a GPU: batch 64 x 1024, bf16
+    python benchmarks/pretrain.py --nanogpt ../nanoGPT --pairs               # ours and the reference in turn
 
 One table: tokens per second, share of the device's peak (MFU), peak memory, and the ratio to a plain
 transformers.Trainer in the same process. The last line holds our loop against the bare forward, backward and step on
-the same model, a step of each in turn, or five on a GPU; more than 5% on top is an error. On a CPU, times are CPU
-seconds of one thread, so that a busy machine does not count against anyone, and rows that take a GPU are left out.
+the same model, a step of each in turn, or five on a GPU; more than 5% on top is an error. With --pairs our rows are
+timed in turn with nanoGPT (without a checkout: with transformers), and the median of the ratios is shown with its
+range: a machine that slows down slows both. On a CPU, times are CPU seconds of one thread, so that a busy machine does
+not count against anyone, and rows that take a GPU are left out.
 """
 
 import argparse
@@ -236,6 +239,45 @@ def rows(bench: Bench, compiled: bool, nanogpt: Path | None) -> dict[str, Callab
     return table
 
 
+def print_pairs(bench: Bench, compiled: bool, nanogpt: Path | None) -> None:
+    """Print how many times as fast as the reference each of our rows is, measured in turn."""
+    table = rows(bench, compiled, nanogpt)
+    reference_name = "nanoGPT" if nanogpt is not None else f"transformers, {'compiled' if compiled else 'eager'}"
+    reference = table[reference_name]()
+    print(f"{'':40}{'ms':>8}{'GB':>8}   times as fast as {reference_name}: median (least, most)")
+    for name, build in table.items():
+        if not name.lstrip().startswith("+" if compiled else "ours"):
+            continue
+        try:
+            ours = build()
+            for step in (ours, reference):
+                for _ in range(WARM_STEPS):
+                    step()
+            memory, pairs = 0, []
+            for _ in range(bench.steps):
+                times = []
+                for step in (ours, reference):
+                    if bench.on_gpu:
+                        torch.cuda.reset_peak_memory_stats()
+                    begun = bench.clock()
+                    for _ in range(STEPS_IN_A_ROW if bench.on_gpu else 1):
+                        step()
+                    times.append(bench.clock() - begun)
+                    if bench.on_gpu and step is ours:
+                        memory = torch.cuda.max_memory_allocated()
+                pairs.append((times[1] / times[0], times[0]))
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            print(f"{name:40}  failed: {str(error).splitlines()[0][:100]}", flush=True)
+            continue
+        ratios = sorted(ratio for ratio, _ in pairs)
+        seconds = statistics.median(time for _, time in pairs) / (STEPS_IN_A_ROW if bench.on_gpu else 1)
+        print(
+            f"{name:40}{1000 * seconds:8.1f}{memory / 1e9:8.1f}   "
+            f"{statistics.median(ratios):.3f} ({ratios[0]:.3f}, {ratios[-1]:.3f})",
+            flush=True,
+        )
+
+
 def write_inputs(folder: Path, shape: Shape, steps: int) -> dict[str, Any]:
     """Write a tokenizer and random tokens for `steps` steps in the project's formats; return the recipe's paths."""
     with stage_output(folder / "tokenizer", {"seed": 0}) as partial:
@@ -313,6 +355,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="measured steps of each row, after three to warm up")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available())
     parser.add_argument("--loss", choices=["plain", "chunked", "liger"], help="of the whole loop; liger on a GPU")
+    parser.add_argument(
+        "--pairs", action="store_true", help="time our rows in turn with the reference, and nothing else"
+    )
     parser.add_argument("--rows", default="", help="only rows whose name matches this regular expression")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT, to measure its model and optimizer too")
     options = parser.parse_args()
@@ -331,6 +376,9 @@ def main() -> None:
         accelerator = launch(arguments, seed=0)
         bench = Bench(shape, arguments, options.steps)
         print(f"{options.shape}: batch {shape.batch} x {shape.sequence_length}, precision {precision}, {bench.device}")
+        if options.pairs:
+            print_pairs(bench, options.compile, options.nanogpt)
+            return
         print(f"{'':40}{'tokens/s':>12}{'MFU':>8}{'GB':>9}{'x Trainer':>10}")
         reference = bench.trainer_seconds(folder / "trainer")
         print_row(bench, "transformers.Trainer", reference, reference, None)
