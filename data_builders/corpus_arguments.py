@@ -24,9 +24,9 @@ class CorpusArguments:
     synthetic: dict = field(metadata={"help": "SyntheticSettings in synthetic/documents.py."})
 
     def __post_init__(self) -> None:
-        for key in ("target_bytes", "shard_bytes"):
+        for key in ("target_bytes", "shard_bytes", "num_workers"):
             if getattr(self, key) < 1:
-                raise UserError(f"corpus.{key} is {getattr(self, key)}: expected a number of bytes above 0")
+                raise UserError(f"corpus.{key} is {getattr(self, key)}: expected at least 1")
         if not 0 < self.validation_fraction < 1:
             raise UserError(f"corpus.validation_fraction is {self.validation_fraction}: expected above 0 and below 1")
         if self.overlap not in ("refuse", "drop"):

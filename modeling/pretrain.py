@@ -21,7 +21,7 @@ from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.modeling.pretraining.launch import launch, resolve_precision
 from mulfact.modeling.pretraining.loop import Loop, telling_of_a_lost_process
 from mulfact.modeling.pretraining.preemption import Preemption
-from mulfact.modeling.pretraining.preflight import check_shape, is_finished
+from mulfact.modeling.pretraining.preflight import is_finished
 from mulfact.modeling.pretraining.progress import MetricsLog, Progress
 from mulfact.modeling.pretraining.run import Pretraining, RunState
 from mulfact.modeling.pretraining.trackers import check_tracker, start_tracker
@@ -36,7 +36,6 @@ METRICS = "metrics.jsonl"
 def main() -> None:
     arguments = parse(PretrainArguments)
     started = time.time()
-    check_shape(arguments)
     if is_finished(arguments):
         if os.environ.get("RANK", "0") == "0":
             print(f"{arguments.output_dir} is finished: it was trained with these settings and from these inputs")

@@ -100,9 +100,46 @@ class PretrainArguments(OperationArguments, OptimizationArguments, ComputeArgume
                 raise UserError(f"pretrain.{name} is {getattr(self, name)}: expected {' or '.join(choices)}")
         for name, (least, greatest) in RANGES.items():
             value = getattr(self, name)
-            if value is not None and not least <= value <= greatest:
+            # What base.yaml leaves null may come as anything.
+            if value is not None and not (isinstance(value, int | float) and least <= value <= greatest):
                 upper = "" if greatest == math.inf else f" and at most {greatest:g}"
-                raise UserError(f"pretrain.{name} is {value}: expected at least {least:g}{upper}")
+                raise UserError(f"pretrain.{name} is {value!r}: expected at least {least:g}{upper}")
+        if self.n_embd % self.n_head:
+            raise UserError(
+                f"pretrain.n_embd is {self.n_embd}: it must be a multiple of pretrain.n_head ({self.n_head})"
+            )
+        if self.sequence_length > self.n_positions:
+            raise UserError(
+                f"pretrain.sequence_length is {self.sequence_length}: it must not exceed pretrain.n_positions "
+                f"({self.n_positions})"
+            )
+        divide_step(self, self.num_processes)
+
+
+def divide_step(arguments: ComputeArguments, num_processes: int) -> tuple[int, int]:
+    """Return how many sequences a step has, and how many of them one of `num_processes` takes in a forward pass.
+
+    Raises UserError when the tokens of a step cannot be divided into whole sequences, processes and micro-batches.
+    """
+    sequences, rest = divmod(arguments.tokens_per_step, arguments.sequence_length)
+    if rest or sequences == 0:
+        raise UserError(
+            f"pretrain.tokens_per_step is {arguments.tokens_per_step}: it must be a multiple of "
+            f"pretrain.sequence_length ({arguments.sequence_length})"
+        )
+    share, rest = divmod(sequences, num_processes)
+    if rest:
+        raise UserError(
+            f"pretrain.num_processes is {num_processes}: a step has {sequences} sequences (pretrain.tokens_per_step / "
+            f"pretrain.sequence_length), which so many processes cannot share; launch a divisor of {sequences}"
+        )
+    size = min(arguments.micro_batch_size, share)
+    if size < 1 or share % size:
+        raise UserError(
+            f"pretrain.micro_batch_size is {arguments.micro_batch_size}: each of {num_processes} processes has {share} "
+            f"sequences in a step; set it to a divisor of {share}"
+        )
+    return sequences, size
 
 
 # The types above are not enforced when a recipe is read.
@@ -113,7 +150,8 @@ SMALLEST = 1e-12  # of what must be above zero
 RANGES = {
     "seed": (0, 2**32 - 1), "n_layer": (1, math.inf), "n_head": (1, math.inf), "n_embd": (1, math.inf),
     "n_positions": (1, math.inf), "sequence_length": (1, math.inf), "tokens_per_step": (1, math.inf),
-    "micro_batch_size": (1, math.inf), "num_processes": (1, math.inf), "learning_rate": (SMALLEST, math.inf),
+    "micro_batch_size": (1, math.inf), "num_processes": (1, math.inf), "max_steps": (1, math.inf),
+    "target_tokens": (1, math.inf), "target_flops": (1, math.inf), "learning_rate": (SMALLEST, math.inf),
     "min_learning_rate_ratio": (0, 1), "warmup_steps": (0, math.inf), "decay_ratio": (0, 1),
     "weight_decay": (0, math.inf), "adam_beta1": (0, 1 - SMALLEST), "adam_beta2": (0, 1 - SMALLEST),
     "max_grad_norm": (SMALLEST, math.inf), "eval_steps": (1, math.inf), "eval_bytes": (1, math.inf),

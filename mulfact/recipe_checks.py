@@ -12,24 +12,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mulfact.data_builders.corpus_arguments import CorpusArguments
 from mulfact.errors import UserError, unknown
+from mulfact.evals.compare_arguments import CompareArguments
+from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.tokenizers.custom import read_settings
 from mulfact.tokenizers.facts import VOCAB_SIZE_MULTIPLE, padded_size
 
 # Keys under which a stage writes. Their paths must lie in `outputs`, which only the command line may move.
 WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "curve_dir", "run_dir", "output")
 
-# Numbers of things: at least one, where they are not null.
+# Sections that are checked where they are declared: only what needs no torch is imported to compose a recipe.
+DECLARED = {"corpus": CorpusArguments, "pretrain": PretrainArguments, "compare": CompareArguments}
+
+# Of the other sections: numbers of things, at least one where they are not null.
 COUNTS = {
-    "corpus": ("target_bytes", "shard_bytes", "num_workers"),
     "base_tokenizer": ("vocab_size", "max_bytes"),
     "tokenizer": ("vocab_size",),
     "tokens": ("num_workers",),
-    "pretrain": (
-        "n_layer", "n_head", "n_embd", "n_positions", "sequence_length", "tokens_per_step", "micro_batch_size",
-        "max_steps", "target_tokens", "target_flops", "eval_steps", "eval_bytes", "save_steps", "keep_checkpoints",
-        "log_steps", "num_processes",
-    ),
     "sft": ("max_length", "per_device_train_batch_size", "gradient_accumulation_steps", "max_steps"),
     "readiness": ("prompts", "samples", "max_completion_length", "batch_size"),
     "grpo": (
@@ -37,7 +37,6 @@ COUNTS = {
         "max_steps",
     ),
     "eval": ("batch_size", "max_samples"),
-    "compare": ("bootstrap_samples",),
 }  # fmt: skip
 
 REWARDS = "mulfact.evals.rewards"
@@ -91,11 +90,11 @@ TRL_RULES: tuple[tuple[str, Callable[[Section], bool], str], ...] = (
 
 def check_composed(stages: Mapping[str, Section]) -> None:
     """Raise UserError for settings that cannot work, alone or together."""
+    for stage, declared in DECLARED.items():
+        declared(**stages[stage])
     check_counts(stages)
     check_vocab_size(stages["tokenizer"], stages["base_tokenizer"])
-    check_shape(stages["pretrain"])
     for key, length in (
-        ("pretrain.sequence_length", stages["pretrain"]["sequence_length"]),
         ("sft.max_length", stages["sft"]["max_length"]),
         ("grpo.max_completion_length", stages["grpo"]["max_completion_length"]),
     ):
@@ -134,27 +133,6 @@ def check_counts(stages: Mapping[str, Section]) -> None:
             # What base.yaml leaves null may have come as anything.
             if count is not None and (not isinstance(count, int | float) or isinstance(count, bool) or count < 1):
                 raise UserError(f"{stage}.{key} is {count!r}: expected a number from 1")
-
-
-def check_shape(pretrain: Section) -> None:
-    """Raise UserError where a step, a process's share of it, or a layer is not made of whole parts."""
-    for key, divisor in (("tokens_per_step", "sequence_length"), ("n_embd", "n_head")):
-        if pretrain[key] % pretrain[divisor]:
-            raise UserError(
-                f"pretrain.{key} is {pretrain[key]}: it must be a multiple of pretrain.{divisor} ({pretrain[divisor]})"
-            )
-    sequences, processes = pretrain["tokens_per_step"] // pretrain["sequence_length"], pretrain["num_processes"]
-    share, micro_batch = sequences // processes, pretrain["micro_batch_size"]
-    if sequences % processes:
-        raise UserError(
-            f"pretrain.num_processes is {processes}: a step has {sequences} sequences (pretrain.tokens_per_step / "
-            "pretrain.sequence_length), which so many processes cannot share"
-        )
-    if share % min(micro_batch, share):
-        raise UserError(
-            f"pretrain.micro_batch_size is {micro_batch}: each process has {share} sequences in a step; set it to a "
-            "divisor of them"
-        )
 
 
 def generated_together(grpo: Section) -> int:

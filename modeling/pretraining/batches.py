@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from mulfact.data_builders.storage.token_stream import TokenStream
-from mulfact.errors import UserError
-from mulfact.modeling.pretrain_arguments import ComputeArguments
+from mulfact.modeling.pretrain_arguments import ComputeArguments, divide_step
 
 Batch = tuple[torch.Tensor, torch.Tensor]  # ids and the ids that follow them, both (sequences, length)
 
@@ -40,25 +39,9 @@ def plan_batches(arguments: ComputeArguments, num_processes: int, process_index:
 
     Raises UserError when the tokens of a step cannot be divided into whole sequences, processes and micro-batches.
     """
-    windows, rest = divmod(arguments.tokens_per_step, arguments.sequence_length)
-    if rest or windows == 0:
-        raise UserError(
-            f"pretrain.tokens_per_step is {arguments.tokens_per_step}: it must be a multiple of "
-            f"pretrain.sequence_length ({arguments.sequence_length})"
-        )
-    share, rest = divmod(windows, num_processes)
-    if rest:
-        raise UserError(
-            f"a step has {windows} sequences (pretrain.tokens_per_step / pretrain.sequence_length), which "
-            f"{num_processes} processes cannot share: launch a number of processes that divides {windows}"
-        )
-    size = min(arguments.micro_batch_size, share)
-    if size < 1 or share % size:
-        raise UserError(
-            f"each of {num_processes} processes has {share} sequences in a step, which do not divide into "
-            f"micro-batches of {arguments.micro_batch_size}: set pretrain.micro_batch_size to a divisor of {share}"
-        )
-    return BatchPlan(arguments.sequence_length, windows, size, share // size, process_index)
+    windows, size = divide_step(arguments, num_processes)
+    micro_batches = windows // num_processes // size
+    return BatchPlan(arguments.sequence_length, windows, size, micro_batches, process_index)
 
 
 def read_batch(stream: TokenStream, plan: BatchPlan, step: int, micro_batch: int, device: torch.device) -> Batch:

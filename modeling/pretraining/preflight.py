@@ -30,17 +30,6 @@ def is_finished(arguments: PretrainArguments) -> bool:
     return now == then and inputs == sorted(record["inputs"].values())
 
 
-def check_shape(arguments: PretrainArguments) -> None:
-    """Raise UserError for a shape that cannot be built or cannot read the training sequences."""
-    if arguments.sequence_length > arguments.n_positions:
-        raise UserError(
-            f"pretrain.sequence_length is {arguments.sequence_length}, more than pretrain.n_positions "
-            f"({arguments.n_positions})"
-        )
-    if arguments.n_embd % arguments.n_head:
-        raise UserError(f"pretrain.n_embd is {arguments.n_embd}: it must be a multiple of n_head ({arguments.n_head})")
-
-
 def load_tokenizer(arguments: PretrainArguments) -> tuple[PreTrainedTokenizerBase, int, dict[str, Any]]:
     """Return the tokenizer, the model's vocabulary size and the manifest of the token shards.
 
