@@ -11,8 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from mulfact.errors import UserError
 from mulfact.provenance import hash_file
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 def write_card(
@@ -55,26 +59,17 @@ def write_card(
     )
     checksums = [{"file": name, "sha256": hash_file(path)} for name, path in sorted(files.items())]
     sources = [{"source": name, "licence": licence or "not stated"} for name, licence in licenses.items()]
-    loading = f'from datasets import load_dataset\n\ndata = load_dataset(FOLDER_OR_ID, "{next(iter(configs))}")'
-    parts = [
-        f"---\n{data.to_yaml()}\n---",
-        f"# {title}",
-        description.strip(),
-        f"```python\n{loading}\n```",
-        f"## What is in it\n\n{_table(counts)}",
-        f"## Sources and licences\n\n{_table(sources)}",
-        f"## How it was built\n\nBy `{built_with}` of mulfact. The recipe, the commit, the versions and the hashes of "
-        "the inputs are in `provenance.json`, every count in `manifest.json`.",
-        f"## Checksums\n\n{_table(checksums)}",
-    ]
-    (folder / "README.md").write_text("\n\n".join(parts) + "\n")
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    columns = list(rows[0])
-    cells = [columns, ["---"] * len(columns), *([_cell(row[column]) for column in columns] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-def _cell(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = environment.get_template("set.md.j2").render(
+        metadata=data.to_yaml(),
+        title=title,
+        description=description,
+        first_config=next(iter(configs)),
+        counts=counts,
+        sources=sources,
+        built_with=built_with,
+        checksums=checksums,
+    )
+    (folder / "README.md").write_text(text.rstrip() + "\n")
