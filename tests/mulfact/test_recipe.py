@@ -1,6 +1,5 @@
 """Recipes: composition, what may differ between two arms, and errors that name the nearest valid key."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ import yaml
 from mulfact.errors import UserError
 from mulfact.locks import experiment_lock
 from mulfact.recipe import compose, main, parse_override, recipe_path, write_if_changed
-from mulfact.settings import load_yaml, parse, parse_each
+from mulfact.settings import load_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -207,45 +206,6 @@ def test_main_writes_every_stage_and_compares_only_when_asked(
     main()
     compare = load_yaml(tmp_path / "smoke/recipes/compare.yaml")
     assert (compare["conditions"], compare["seeds"]) == (["baseline", "mulfact"], [0, 1])
-
-
-@dataclasses.dataclass
-class ExampleArguments:
-    max_steps: int = dataclasses.field(default=1, metadata={"help": "an example"})
-    sources: list[dict] = dataclasses.field(default_factory=list, metadata={"help": "an example of a nested value"})
-
-
-def test_parse_reads_the_flat_yaml_and_names_unknown_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "stage.yaml"
-    monkeypatch.setattr(sys, "argv", ["stage", "--config", str(path)])
-    with pytest.raises(UserError, match="does not exist"):
-        parse(ExampleArguments)
-    path.write_text("max_steps: 7\nsources: [{name: synthetic}]\n")
-    assert parse(ExampleArguments) == ExampleArguments(7, [{"name": "synthetic"}])
-    path.write_text("max_stepz: 7\n")
-    with pytest.raises(UserError, match="did you mean 'max_steps'"):
-        parse(ExampleArguments)
-    path.write_text("max_steps: [\n")
-    with pytest.raises(UserError, match="not a YAML mapping"):
-        parse(ExampleArguments)
-
-
-def test_parse_each_reads_every_file_and_lays_the_flags_over_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = [tmp_path / "first.yaml", tmp_path / "second.yaml"]
-    for steps, path in enumerate(paths, 1):
-        path.write_text(f"max_steps: {steps}\n")
-    monkeypatch.setattr(sys, "argv", ["stage", "--config", *map(str, paths)])
-    assert [arguments.max_steps for arguments in parse_each(ExampleArguments)] == [1, 2]
-    monkeypatch.setattr(sys, "argv", ["stage", "--config", *map(str, paths), "--max_steps", "9"])
-    assert [arguments.max_steps for arguments in parse_each(ExampleArguments)] == [9, 9]
-    monkeypatch.setattr(sys, "argv", ["stage", "--max_steps", "3"])
-    assert [arguments.max_steps for arguments in parse_each(ExampleArguments)] == [3]
-    paths[1].write_text("max_stepz: 7\n")
-    monkeypatch.setattr(sys, "argv", ["stage", "--config", *map(str, paths)])
-    with pytest.raises(UserError, match=f"{paths[1]}.*did you mean 'max_steps'"):
-        parse_each(ExampleArguments)
 
 
 def test_parse_override_reads_values_as_yaml() -> None:
