@@ -31,12 +31,38 @@ endif
 PRETRAIN_ACCELERATE ?= $(ACCELERATE)
 PYTHON     ?= python3
 
+# Every variable that a command may name; a mistyped one would be taken in silence.
+VARIABLES := SCALE CONDITION SEED CONDITIONS SEEDS OUTPUTS OVERRIDES GSM8K JOBS PRICE GPU ACCELERATE PROCESSES \
+	PRETRAIN_ACCELERATE PYTHON VENV PAIRS CONTROLS LIVE WORKER AGAIN DRY \
+	TEXT FILES ORG PUBLIC REPLACE REVISION FLAVOR TIMEOUT GO MODEL RUNS LOGGED SHARED \
+	CUDA_% HF_% OMP_% MKL_% MALLOC_% NCCL_% TORCH_% TRITON_% PYTHON% TOKENIZERS_% XDG_% MULFACT_% MAKE% CI TMPDIR
+named = $(foreach name,$(.VARIABLES),$(if $(filter $(1),$(firstword $(origin $(name)))),$(name)))
+NAMED := $(call named,command)
+$(foreach name,$(filter-out $(VARIABLES),$(NAMED)),$(error $(name)= is no variable of this Makefile; there are: \
+	$(filter-out %\%,$(wordlist 1,36,$(VARIABLES)))))
+# Those that an experiment remembers (mulfact/experiment/remembered.py), where this command names them.
+GIVEN := $(foreach name,OVERRIDES GSM8K,$(if $(filter command environment,$(firstword $(origin $(name)))),$(name)))
+# As they were typed: in "$$2.5" or "$$6*9" make would see a variable of its own.
+AS_TYPED := TEXT FILES OVERRIDES PRICE GPU GSM8K
+ifeq ($(MAKELEVEL),0)
+$(foreach name,$(AS_TYPED),$(if $(filter command environment,$(firstword $(origin $(name)))),\
+	$(eval override $(name) := $$(value $(name)))))
+endif
+export $(GIVEN) TEXT FILES PRICE GPU AGAIN
+
+# outputs/ and ./outputs are outputs.
+ifneq ($(filter command environment,$(firstword $(origin OUTPUTS))),)
+override OUTPUTS := $(patsubst %/,%,$(patsubst ./%,%,$(subst /./,/,$(subst //,/,$(subst //,/,$(value OUTPUTS))))))
+endif
 # What make, the shell or OmegaConf would read as a sign of its own in the path of a folder.
-SIGNS := % : * ? [ ] { } ( ) ' " ` ; & | < > ! \ \# $$
+SIGNS := % = : * ? [ ] { } ( ) ' " ` ; & | < > ! \ \# $$
 PLAIN_PATH = $(foreach sign,$(SIGNS),$(if $(findstring $(sign),$(value $(1))),$(error $(1) is '$(value $(1))': a \
 	path with $(sign) in it cannot be used; link the folder under a plain name)))
 $(call PLAIN_PATH,OUTPUTS)
 $(call PLAIN_PATH,GSM8K)
+ifneq ($(filter -% ~% . ..,$(OUTPUTS)),)
+$(error OUTPUTS is '$(OUTPUTS)': expected the path of a folder below this one, such as outputs)
+endif
 # Folders are named after these: with none or two of them `rm -rf` and the rules below would mean others.
 ONE_WORD = $(if $(filter 1,$(words $($(1)))),,$(error $(1) is '$($(1))': expected one word, such as $(1)=$(2)))
 $(call ONE_WORD,SCALE,smoke)
@@ -50,14 +76,8 @@ ifneq ($(word 2,$(GSM8K)),)
 $(error GSM8K is '$(GSM8K)': expected a Hub id, or a folder without a space in its path; move or link it there)
 endif
 
-# As they were typed: in "$6*9" make would see a variable of its own.
-override TEXT := $(value TEXT)
-override FILES := $(value FILES)
-export TEXT FILES
-
 R   := $(OUTPUTS)/$(SCALE)
 RUN := $(R)/$(CONDITION)/seed-$(SEED)
-GSM8K_FILES := $(wildcard $(GSM8K)/*.jsonl)
 
 # Everything runs in .venv; `make VENV= ...` uses the packages of the current environment instead.
 VENV ?= .venv
@@ -70,11 +90,27 @@ export TOKENIZERS_PARALLELISM := false
 export MALLOC_MMAP_THRESHOLD_ ?= 2000000000
 export MALLOC_TRIM_THRESHOLD_ ?= 4000000000
 
-# In YAML's quotes, for a folder may be called 2026.
-SETTINGS = --set 'outputs="$(OUTPUTS)"' $(if $(LAUNCH),pretrain.num_processes=$(PROCESSES)) \
-	$(if $(GSM8K),'posttrain.gsm8k="$(GSM8K)"') $(OVERRIDES)
-COMPOSE = python -m mulfact.recipe --scale $(SCALE) $(SETTINGS)
-PLAN = python -m mulfact.experiment.plan --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) $(SETTINGS)
+# This checkout's own modules, whatever the environment has installed; and texts in UTF-8, messages in English, of
+# which the grid reads some, in any locale.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+export PYTHONUTF8 := 1
+export LC_ALL := C.UTF-8
+# Libraries keep files in the home folder, which some machines do not let anybody write.
+CACHE := $(or $(HF_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)
+ifeq ($(shell mkdir -p '$(CACHE)' 2> /dev/null && test -w '$(CACHE)' || echo no),no)
+export HF_HOME := $(abspath $(OUTPUTS))/.cache/huggingface
+export XDG_CACHE_HOME := $(abspath $(OUTPUTS))/.cache
+export MPLCONFIGDIR := $(abspath $(OUTPUTS))/.cache/matplotlib
+export TRITON_CACHE_DIR := $(abspath $(OUTPUTS))/.cache/triton
+endif
+
+SETTINGS = --outputs $(OUTPUTS) --scale $(SCALE) --processes $(PROCESSES) --given $(GIVEN)
+# Composes the recipes and says how the experiment stands, before the make below is asked what to do.
+PREPARE = python -m mulfact.experiment.prepare $(SETTINGS)
+PLAN = python -m mulfact.experiment.plan $(SETTINGS) --conditions $(CONDITIONS) --seeds $(SEEDS)
+SHOW = python -m mulfact.experiment.show
+# In front of each stage: what is finished, by its record, is not made again.
+ONCE = exec python -m mulfact.experiment.once $<
 SUBMAKE = $(MAKE) --no-print-directory
 
 .DEFAULT_GOAL := help
@@ -88,18 +124,33 @@ help: ## list the targets
 
 # ---------------------------------------------------------------- whole experiments
 
+ifneq ($(filter smoke,$(MAKECMDGOALS)),)
+ifneq ($(SCALE),smoke)
+$(error make smoke is the scale smoke, and SCALE is '$(SCALE)': say make experiment SCALE=$(SCALE))
+endif
+endif
+
 smoke: ## the whole road for two arms on two CPU cores, no network: about twelve minutes
 	@$(SUBMAKE) experiment SCALE=smoke
 
-experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, then the report (GSM8K=<folder or Hub id>)
-	@$(COMPOSE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment
+ifneq ($(DRY),)
+experiment: $(INSTALLED)
+	@$(PREPARE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment --dry
+else
+experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, then the report; DRY=1 says what it would run
+	@$(PREPARE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment
 	@! command -v nvidia-smi > /dev/null || $(PLAN) --jobs $(JOBS) --only_warn
 	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
-		$(if $(PRICE),--price $(PRICE)) $(if $(LIVE),--live)
-	@$(SUBMAKE) $(R)/report/provenance.json
+		$(if $(PRICE),--price "$$PRICE")
+	@$(SUBMAKE) --question $(R)/report/provenance.json || $(SUBMAKE) $(R)/report/provenance.json $(if $(LIVE),--live)
+	@$(SHOW) $(R)
+endif
+
+show: $(INSTALLED) ## the answer of a finished experiment, in a second
+	@$(SHOW) $(R)
 
 worker: $(INSTALLED) ## a share of an experiment in a folder that machines share: WORKER=0, 1, ... begin at another run each
-	@$(COMPOSE) --conditions $(CONDITIONS) --seeds $(SEEDS)
+	@$(PREPARE) --conditions $(CONDITIONS) --seeds $(SEEDS)
 	@set -- $(RUNS); for _ in $$(seq $$(( $(WORKER) % $$# ))); do set -- "$$@" "$$1"; shift; done; failed=; \
 	for run; do arm=$$(basename "$$(dirname $$run)"); \
 		for made in eval/provenance.json ledger.json; do \
@@ -108,12 +159,12 @@ worker: $(INSTALLED) ## a share of an experiment in a folder that machines share
 	done; test -z "$$failed" || { echo "error: not finished:$$failed; their logs/ say why" >&2; exit 1; }
 
 plan: $(INSTALLED) ## what an experiment will cost on GPU=h100 (a100, l4, ...) at PRICE=<dollars an hour>
-	@$(PLAN) --gpu $(GPU) $(if $(PRICE),--price $(PRICE))
+	@$(PLAN) --gpu "$$GPU" $(if $(PRICE),--price "$$PRICE")
 
 halves: $(INSTALLED) ## pretrain PAIRS pairs of arms, each with the other half of CONDITION's tokens, and compare fact by fact
-	@$(COMPOSE) --conditions $(CONDITION) --halves $(PAIRS)
+	@$(PREPARE) --conditions $(CONDITION) --halves $(PAIRS)
 	@python -m mulfact.experiment.grid --folder $(R) --halves $(R)/halves/$(CONDITION)/recipes/halves.yaml --jobs $(JOBS) \
-		$(if $(PRICE),--price $(PRICE))
+		$(if $(PRICE),--price "$$PRICE")
 	@python evals/halves.py --config $(R)/halves/$(CONDITION)/recipes/halves.yaml
 
 compare: experiment ## compare the runs of CONDITIONS and SEEDS (runs what is missing first)
@@ -121,52 +172,49 @@ compare: experiment ## compare the runs of CONDITIONS and SEEDS (runs what is mi
 # ---------------------------------------------------------------- single stages
 
 corpus base_tokenizer posttrain benchmarks: $(INSTALLED) ## what all arms share
-	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(PREPARE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(R)/$@/provenance.json
 
 tokenizer tokens lengths: $(INSTALLED) ## what all seeds of CONDITION share
-	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(PREPARE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(R)/$(CONDITION)/$@/provenance.json
 
 inspect: $(INSTALLED) ## show TEXT as the tokens of each arm in CONDITIONS, here and as a page
-	@$(COMPOSE) --conditions $(CONDITIONS)
-	@$(SUBMAKE) $(CONDITIONS:%=$(R)/%/tokenizer/provenance.json)
 	@python -m mulfact.tokenizers.inspect_text --text "$${TEXT:?give TEXT=...}" --html $(R)/inspect.html \
 		--tokenizers $(CONDITIONS:%=$(R)/%/tokenizer)
 
 playground: $(INSTALLED) ## a page to open from disk: any text as the tokens of each arm in CONDITIONS, maps and completions
-	@$(COMPOSE) --conditions $(CONDITIONS)
+	@$(PREPARE) --conditions $(CONDITIONS)
 	@$(SUBMAKE) $(CONDITIONS:%=$(R)/%/tokenizer/provenance.json)
 	@python release/playground.py --shared_dir $(R) --conditions $(CONDITIONS)
 
 rewrites: $(INSTALLED) ## list each rewrite in FILES (.txt, .jsonl, .parquet) with its context, by the arm CONDITION
-	@$(COMPOSE) --conditions $(CONDITION)
-	@$(SUBMAKE) $(R)/$(CONDITION)/tokenizer/provenance.json
 	@python -m mulfact.tokenizers.list_rewrites --tokenizer $(R)/$(CONDITION)/tokenizer $${FILES:?give FILES=...}
 
 pretrain sft: $(INSTALLED) ## one stage of the run CONDITION, SEED (and whatever it still needs)
-	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(PREPARE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/$@_final/provenance.json
 
 grpo: $(INSTALLED) ## the same of GRPO; an error where it has nothing to reinforce
-	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(PREPARE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(call TRAINED,$(RUN))
 	@python modeling/gate.py --run_dir $(RUN) --check
 
 readiness: $(INSTALLED) ## pass@8 of the SFT checkpoint of the run CONDITION, SEED: is there something to reinforce?
-	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(PREPARE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/readiness/provenance.json
 
 curve: $(INSTALLED) ## bits of every fact at each point of the pretraining of the run CONDITION, SEED
-	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(PREPARE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(RUN)/curve/provenance.json
 
-eval: $(INSTALLED) ## lighteval on every checkpoint of the run CONDITION, SEED
-	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
-	@$(SUBMAKE) $(RUN)/eval/provenance.json
+eval: $(INSTALLED) ## lighteval on every checkpoint of the run CONDITION, SEED, and its ledger
+	@$(PREPARE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(SUBMAKE) $(RUN)/eval/provenance.json $(RUN)/ledger.json
+	@$(SHOW) --run $(RUN)
 
 lm_eval_tasks: $(INSTALLED) ## every benchmark as a task of lm-evaluation-harness
-	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
+	@$(PREPARE) --conditions $(CONDITION) --seeds $(SEED)
 	@$(SUBMAKE) $(R)/benchmarks/provenance.json
 	python evals/lm_eval_tasks.py --config $(RUN)/recipes/eval.yaml --output_dir $(R)/lm_eval
 
@@ -176,9 +224,7 @@ lm_eval_agreement: $(INSTALLED) ## the run CONDITION, SEED in lm-evaluation-harn
 	python evals/lm_eval_agreement.py --eval $(RUN)/recipes/eval.yaml --tasks $(R)/lm_eval --output_dir $(RUN)/lm_eval
 
 ledger: $(INSTALLED) ## the compute of the run CONDITION, SEED, by stage
-	@$(COMPOSE) --conditions $(CONDITION) --seeds $(SEED)
-	@$(SUBMAKE) $(RUN)/ledger.json
-	python evals/ledger_view.py $(RUN)/ledger.json
+	@python evals/ledger_view.py $(RUN)/ledger.json
 
 # ---------------------------------------------------------------- the plain commands
 
@@ -205,44 +251,44 @@ BROUGHT = test -e $@ && test -z "$$(find $^ -newer $@ -print -quit)"
 endif
 
 $(R)/corpus/provenance.json: $(R)/recipes/corpus.yaml $(R)/benchmarks/provenance.json
-	python data_builders/corpus.py --config $<
+	$(ONCE) python data_builders/corpus.py --config $<
 
 $(R)/base_tokenizer/provenance.json: $(R)/recipes/base_tokenizer.yaml $(R)/corpus/provenance.json
-	python tokenizers/base.py --config $<
+	$(ONCE) python tokenizers/base.py --config $<
 
-$(R)/benchmarks/provenance.json: $(R)/recipes/benchmarks.yaml $(GSM8K_FILES)
-	python data_builders/benchmarks.py --config $<
+$(R)/benchmarks/provenance.json: $(R)/recipes/benchmarks.yaml
+	$(ONCE) python data_builders/benchmarks.py --config $<
 
-$(R)/posttrain/provenance.json: $(R)/recipes/posttrain.yaml $(R)/benchmarks/provenance.json $(GSM8K_FILES)
-	python data_builders/posttrain.py --config $<
+$(R)/posttrain/provenance.json: $(R)/recipes/posttrain.yaml $(R)/benchmarks/provenance.json
+	$(ONCE) python data_builders/posttrain.py --config $<
 
 $(EVERY_ARM:=/tokenizer/provenance.json): $(R)/%/tokenizer/provenance.json: $(R)/%/recipes/tokenizer.yaml $(R)/base_tokenizer/provenance.json
-	python tokenizers/build.py --config $<
+	$(ONCE) python tokenizers/build.py --config $<
 
 $(EVERY_ARM:=/tokens/provenance.json): $(R)/%/tokens/provenance.json: $(R)/%/recipes/tokens.yaml $(R)/%/tokenizer/provenance.json
-	python data_builders/tokens.py --config $<
+	$(ONCE) python data_builders/tokens.py --config $<
 
 $(EVERY_ARM:=/lengths/provenance.json): $(R)/%/lengths/provenance.json: \
 		$(R)/%/recipes/lengths.yaml $(R)/%/tokenizer/provenance.json $(R)/posttrain/provenance.json
-	python data_builders/lengths.py --config $<
+	$(ONCE) python data_builders/lengths.py --config $<
 
 # Below, % is <condition>/seed-<n>, and $(*D) the condition.
 
 $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.json: \
 		$(R)/%/recipes/pretrain.yaml $(R)/$$(*D)/tokens/provenance.json | $(R)/$$(*D)/lengths/provenance.json
-	python modeling/supervise.py --folder $(@D:_final=_checkpoints) -- \
+	$(ONCE) python modeling/supervise.py --folder $(@D:_final=_checkpoints) -- \
 		accelerate launch --quiet --config_file $(PRETRAIN_ACCELERATE) $(LAUNCH) modeling/pretrain.py --config $<
 
 $(EVERY_RUN:=/curve/provenance.json): $(R)/%/curve/provenance.json: \
 		$(R)/%/recipes/curve.yaml $(R)/%/pretrain_final/provenance.json
-	python evals/curve.py --config $<
+	$(ONCE) python evals/curve.py --config $<
 
 # SFT or GRPO, $(1), by TRL's own command, which is left out when a kill came after its last step; $(2) goes to prepare.
 define TRL
-resume="$$(python modeling/trl_stage.py prepare --config $< $(2))" && \
+$(ONCE) bash -c 'resume="$$(python modeling/trl_stage.py prepare --config $< $(2))" && \
 { test "$$resume" = finished || python modeling/supervise.py --folder $(R)/$*/$(1)_training -- \
 trl $(1) --config $< --accelerate_config $(ACCELERATE) --quiet $$resume; } && \
-python modeling/trl_stage.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(R)/$*/$(1)_final
+python modeling/trl_stage.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(R)/$*/$(1)_final'
 endef
 
 $(EVERY_RUN:=/sft_final/provenance.json): $(R)/%/sft_final/provenance.json: \
@@ -251,13 +297,13 @@ $(EVERY_RUN:=/sft_final/provenance.json): $(R)/%/sft_final/provenance.json: \
 
 $(EVERY_RUN:=/readiness/provenance.json): $(R)/%/readiness/provenance.json: \
 		$(R)/%/recipes/readiness.yaml $(R)/%/sft_final/provenance.json $(R)/posttrain/provenance.json
-	python evals/readiness.py --config $<
+	$(ONCE) python evals/readiness.py --config $<
 
 # GRPO is trained, or the gate stops it and leaves grpo_stopped.json: then the run goes on with what it has. What follows
 # needs the gate's record and one of the two files; after a change before the gate, one may give way to the other.
 define GRPO
 python modeling/gate.py --run_dir $(R)/$*
-test -e $(R)/$*/grpo_stopped.json || { $(call TRL,grpo,--readiness $(R)/$*/readiness); }
+test -e $(R)/$*/grpo_stopped.json || $(call TRL,grpo,--readiness $(R)/$*/readiness)
 endef
 TRAINED = $(foreach run,$(1),$(run)/readiness/provenance.json \
 	$(or $(wildcard $(run)/grpo_stopped.json),$(run)/grpo_final/provenance.json))
@@ -271,21 +317,21 @@ $(EVERY_RUN:=/grpo_stopped.json): $(R)/%/grpo_stopped.json: $(R)/%/recipes/grpo.
 
 # One run by itself; the runs of an experiment together, in as many processes as JOBS: loading lighteval takes longer than
 # evaluating a small checkpoint. Runs that are evaluated already are left alone, and one that fails takes no other along.
-ifeq ($(MAKECMDGOALS),$(RUN)/eval/provenance.json)
+ifeq ($(firstword $(MAKECMDGOALS)),$(RUN)/eval/provenance.json)
 $(RUN)/eval/provenance.json: $(RUN)/recipes/eval.yaml $(call TRAINED,$(RUN)) $(R)/benchmarks/provenance.json
-	python evals/evaluate.py --config $<
+	$(ONCE) python evals/evaluate.py --config $<
 else
 RUNS_EACH = $$(( ($(words $(RUNS)) + $(JOBS) - 1) / $(JOBS) ))
 $(RUNS:=/eval/provenance.json) &: $(RUNS:=/recipes/eval.yaml) $(call TRAINED,$(RUNS)) $(R)/benchmarks/provenance.json
-	printf '%s\n' $(filter %/recipes/eval.yaml,$^) | xargs -n $(RUNS_EACH) -P $(JOBS) python evals/evaluate.py --config
+	python -m mulfact.experiment.once --unfinished $(filter %/recipes/eval.yaml,$^) | xargs -r -n $(RUNS_EACH) -P $(JOBS) python evals/evaluate.py --config
 .PRECIOUS: $(RUNS:=/eval/provenance.json)
 endif
 
 $(EVERY_RUN:=/ledger.json): $(R)/%/ledger.json: $(R)/%/recipes/ledger.yaml $$(call TRAINED,$(R)/$$*)
-	python evals/ledger.py --config $<
+	$(ONCE) python evals/ledger.py --config $<
 
 $(R)/report/provenance.json: $(R)/recipes/compare.yaml $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json) $(RUNS:=/curve/provenance.json)
-	python evals/compare.py --config $<
+	$(ONCE) python evals/compare.py --config $<
 
 # ---------------------------------------------------------------- the Hub
 
@@ -341,9 +387,12 @@ clean: ## remove what was made at SCALE
 	rm -rf $(R)
 
 $(VENV)/.installed: setup.cfg pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: $(PYTHON) is Python %d.%d and mulfact \
+	needs 3.11 or later: say make PYTHON=python3.12, or the path of another one" % sys.version_info[:2])'
+	$(PYTHON) -m venv --clear $(VENV)
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment worker plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer tokens lengths inspect playground rewrites \
-	pretrain curve sft readiness grpo eval lm_eval_tasks lm_eval_agreement ledger push jobs pull stranger test quality gpu_check audit clean
+.PHONY: help smoke experiment show worker plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer \
+	tokens lengths inspect playground rewrites pretrain curve sft readiness grpo eval lm_eval_tasks lm_eval_agreement ledger \
+	push jobs pull stranger test quality gpu_check audit clean

@@ -24,7 +24,7 @@ from mulfact.data_builders.storage.workers import Workers
 from mulfact.data_builders.synthetic.documents import SyntheticSettings, diversity
 from mulfact.data_builders.synthetic.word_problems import TEMPLATES
 from mulfact.errors import UserError, command
-from mulfact.provenance import input_hash, stage_output, write_json
+from mulfact.provenance import COUNTS, input_hash, stage_output, write_json
 from mulfact.settings import parse
 
 COUNTED = ("skipped", "repeated", "duplicates", "overlapping")
@@ -43,7 +43,7 @@ def main() -> None:
     sources = [pin_revision(source) for source in read_sources(arguments)]
     files = [path for source in sources for path in source.paths()]
     inputs: list[str | Path] = [*files, *([arguments.benchmarks] if arguments.benchmarks else [])]
-    with stage_output(arguments.output_dir, arguments, inputs) as folder:
+    with stage_output(arguments.output_dir, arguments, inputs, descriptions=COUNTS) as folder:
         work = WorkFolder(arguments.output_dir, build_key(arguments, sources, files))
         with Workers(arguments.num_workers) as workers:
             build = CorpusBuild(arguments, sources, work)

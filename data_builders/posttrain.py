@@ -22,7 +22,7 @@ from mulfact.data_builders.problems.prompts import ANSWER_LABELS, format_complet
 from mulfact.data_builders.storage.rows import read_jsonl, write_jsonl
 from mulfact.data_builders.storage.set_cards import describe_posttrain
 from mulfact.errors import UserError, command
-from mulfact.provenance import stage_output, write_json
+from mulfact.provenance import COUNTS, stage_output, write_json
 from mulfact.settings import parse
 
 MULTIPLICATION_QUESTIONS = ("What is {a}*{b}?", "What is {a} × {b}?", "What is {a} times {b}?")
@@ -150,7 +150,7 @@ def main() -> None:
     questions = [problem.question for problem in training]
     overlap = check_overlap(benchmarks, asked, questions, texts, arguments.allow_overlap)
     report = {**manifest(arguments, everything, split, rows), "extra_sets": extra_report, "overlap": overlap}
-    with stage_output(arguments.output_dir, arguments, inputs(arguments)) as folder:
+    with stage_output(arguments.output_dir, arguments, inputs(arguments), descriptions=COUNTS) as folder:
         for name, content in rows.items():
             write_jsonl(folder / f"{name}.jsonl", content)
         write_json(folder / "manifest.json", report)

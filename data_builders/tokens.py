@@ -25,7 +25,7 @@ from mulfact.data_builders.storage.corpus_files import not_written, pieces, read
 from mulfact.data_builders.storage.work_folder import WorkFolder
 from mulfact.data_builders.storage.workers import Workers
 from mulfact.errors import UserError, command
-from mulfact.provenance import input_hash, stage_output, write_json
+from mulfact.provenance import COUNTS, input_hash, stage_output, write_json
 from mulfact.settings import parse
 from mulfact.tokenizers.encode import BulkEncoder
 from mulfact.tokenizers.facts import Facts, read_facts
@@ -72,7 +72,7 @@ class Task:
 def main() -> None:
     arguments = parse(ShardsArguments)
     inputs = [arguments.corpus, arguments.tokenizer]
-    with stage_output(arguments.output_dir, arguments, inputs) as folder:
+    with stage_output(arguments.output_dir, arguments, inputs, descriptions=COUNTS) as folder:
         corpus = json.loads((Path(arguments.corpus) / "manifest.json").read_text())
         facts = read_facts(arguments.tokenizer)
         work = WorkFolder(arguments.output_dir, {path: input_hash(path) for path in inputs})

@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from mulfact.errors import UserError, command
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
 from mulfact.evals.comparison.arms import describe_arms
@@ -37,7 +35,7 @@ from mulfact.evals.comparison.reward_trend import reward_trends
 from mulfact.evals.comparison.runs import Run, check_comparable, load_runs, stages_of
 from mulfact.evals.comparison.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
 from mulfact.evals.comparison.significance import constant_accuracy
-from mulfact.evals.report.write import summary_table, write_report
+from mulfact.evals.report.write import write_report
 from mulfact.layout import READINESS, output_of
 from mulfact.modeling.posttraining.readiness_record import decision
 from mulfact.provenance import hash_file, input_hash, stage_output, write_json
@@ -59,13 +57,7 @@ def main() -> None:
         results = build_results(arguments, runs)
         write_json(folder / "results.json", results)
         write_report(results, folder)
-    console = Console()
-    console.print(summary_table(results))
-    console.print(results["conclusion"]["headline"])
-    if results["protocol"]["fallback"]:
-        console.print(results["protocol"]["fallback"])
-    report = Path(arguments.output_dir) / "report.html"
-    console.print(f"The report: {report} (also results.md, results.json)", soft_wrap=True)
+    print(f"{arguments.output_dir}: report.html, results.md, results.json (make show prints the answer)")
 
 
 def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mulfact.errors import command
+from mulfact.errors import UserError, command
 from mulfact.text_files import read_json
 
 
@@ -18,7 +18,10 @@ from mulfact.text_files import read_json
 def main() -> None:
     parser = argparse.ArgumentParser(description="Print the ledger of a run.")
     parser.add_argument("ledger", type=Path, help="ledger.json of a run")
-    show(read_json(parser.parse_args().ledger))
+    ledger = parser.parse_args().ledger
+    if not ledger.is_file():
+        raise UserError(f"{ledger} is missing: make eval of that run writes it")
+    show(read_json(ledger))
 
 
 def show(ledger: dict[str, Any]) -> None:

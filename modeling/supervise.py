@@ -54,7 +54,8 @@ def run(words: list[str], folder: Path) -> int:
     with training_lock(folder) as lock:
         session = Session(folder)
         try:
-            process = subprocess.Popen(words, stdin=lock)
+            # In a session of its own: a Ctrl-C reaches this process alone, which asks the others to save and stop.
+            process = subprocess.Popen(words, stdin=lock, start_new_session=True)
         except FileNotFoundError as error:
             raise UserError(f"{words[0]} is not installed: `make` in a clone installs everything into .venv") from error
         session.start()

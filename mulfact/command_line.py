@@ -46,7 +46,7 @@ class Seeds(Variable):
     name, expected = "SEEDS", f"whole numbers from 0 to {LARGEST_SEED}, divided by spaces"
 
     def read(self, words: Sequence[str]) -> list[int]:
-        seeds = [int(word) for word in words if word.isdecimal()]
+        seeds = [int(word) for word in words if word.isdecimal() and str(int(word)) == word]  # 007 is another folder
         if not words or len(seeds) < len(words) or max(seeds) > LARGEST_SEED:
             raise ValueError
         return seeds
@@ -64,6 +64,10 @@ class Number(Variable):
 
 class Jobs(Number):
     name, expected = "JOBS", "the number of cells that run at a time, from 1"
+
+
+class Processes(Number):
+    name, expected = "PROCESSES", "the number of processes that share one pretraining, from 1"
 
 
 class Pairs(Number):

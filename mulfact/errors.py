@@ -9,8 +9,10 @@ program itself is wrong.
 
 import difflib
 import functools
+import signal
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -30,12 +32,25 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), 'no message')}"
 
 
+def check_home(script: Path) -> None:
+    """Raise UserError where a checkout's script would run the modules of another one."""
+    root, home = Path(__file__).resolve().parents[1], script.resolve()
+    if root not in home.parents:
+        raise UserError(
+            f"{script} would run the modules in {root}, which this environment has installed: say make, or "
+            f"PYTHONPATH={home.parents[1]}, or install the checkout of {script.name} in an environment of its own"
+        )
+
+
 def command(main: Callable[[], None]) -> Callable[[], None]:
     """Wrap a command's `main`: a UserError, a full disk or an interrupt ends with a message, not with a traceback."""
 
     @functools.wraps(main)
     def run() -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
+            check_home(Path(main.__code__.co_filename))
             main()
         except UserError as error:
             sys.exit(f"error: {error}")

@@ -13,6 +13,7 @@ own languages, and tests hold them to it.
 from pathlib import Path
 from typing import NamedTuple
 
+from mulfact.errors import UserError
 from mulfact.provenance import PROVENANCE
 
 SHARED_STAGES = ("corpus", "base_tokenizer", "posttrain", "benchmarks")
@@ -24,6 +25,11 @@ READINESS = "readiness"
 STOPPED = "grpo_stopped.json"  # in a run: written by modeling/gate.py in place of a GRPO checkpoint
 SEED = "seed-"
 
+# What lies beside an experiment's arms, or beside its scale: an arm or a scale of that name would share its folder.
+TAKEN = (*SHARED_STAGES, "recipes", "report", "logs", "halves", "tracking", "inspect", "pulled", "stranger")
+MADE_OF_OTHERS = (".partial", ".previous", ".shards")  # names of folders that come and go beside what a stage writes
+LONGEST_NAME = 64  # characters; a repository of the Hub is named after an arm, a scale and a seed, with 96 in all
+
 
 class RunName(NamedTuple):
     """What a run's folder says of it."""
@@ -31,6 +37,17 @@ class RunName(NamedTuple):
     scale: str
     condition: str
     seed: int
+
+
+def check_name(kind: str, name: str) -> None:
+    """Raise UserError for the name of an arm or a scale that a folder or a repository cannot have."""
+    plain = all(sign.isalnum() or sign in "_-." for sign in name) and name[:1] not in ("", ".", "-")
+    if not plain or name.endswith(".") or len(name) > LONGEST_NAME:
+        raise UserError(
+            f"{kind} {name!r}: expected up to {LONGEST_NAME} letters, digits, _ - and ., with a letter or digit first"
+        )
+    if name.lower() in TAKEN or name.startswith(SEED) or name.endswith(MADE_OF_OTHERS):
+        raise UserError(f"{kind} {name!r}: a folder of that name is something else in an experiment; choose another")
 
 
 def run_level(condition: str, seed: int) -> str:
@@ -52,6 +69,8 @@ def output_of(level: Path, stage: str) -> Path:
     """Return what a stage writes, a folder or the ledger's file; `level` is the experiment, an arm or a run."""
     if stage == "ledger":
         return level / "ledger.json"
+    if stage == "compare":
+        return report_folder(level)
     return level / (f"{stage}_final" if stage in TRAINED else stage)
 
 

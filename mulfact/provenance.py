@@ -31,6 +31,7 @@ PACKAGES = (
     "lighteval", "liger-kernel", "deepspeed", "omegaconf", "numpy", "scipy", "statsmodels",
 )  # fmt: skip
 PROVENANCE = "provenance.json"
+COUNTS = ("README.md", "manifest.json")  # what describes data and is not read for them
 PROTOCOL = Path(__file__).resolve().parents[1] / "docs" / "protocol.md"  # in a checkout
 
 
@@ -41,12 +42,14 @@ def stage_output(
     inputs: Iterable[str | Path] = (),
     started: float | None = None,
     seconds: float | None = None,
+    descriptions: Iterable[str] = ("README.md",),
 ) -> Iterator[Path]:
     """Yield an empty folder that becomes `output_dir`, with its provenance, when the block ends without an exception.
 
     `recipe` is the stage's dataclass or mapping; `inputs` are files or the folders of earlier stages; `started` is the
     Unix time at which the stage's work began, if it was before this call, and `seconds` what the work took, if that is
-    not the time since then.
+    not the time since then. `descriptions` are the files that later stages do not learn from: when they alone come out
+    another way, what was made from the folder stands.
     Raises UserError when an input is missing or cut short.
     """
     final = Path(output_dir)
@@ -56,14 +59,21 @@ def stage_output(
     partial.mkdir(parents=True)
     started = started or time.time()
     yield partial
-    write_provenance(partial, recipe, input_hashes, started, seconds)
+    write_provenance(partial, recipe, input_hashes, started, seconds, descriptions)
     publish(partial, final)
 
 
 def write_provenance(
-    folder: Path, recipe: Any, input_hashes: dict[str, str], started: float, seconds: float | None = None
+    folder: Path,
+    recipe: Any,
+    input_hashes: dict[str, str],
+    started: float,
+    seconds: float | None = None,
+    descriptions: Iterable[str] = (),
 ) -> None:
     """Write provenance.json into `folder`: code, versions, hardware, recipe, inputs, and a hash of every file in it.
+
+    A file's time stamp stands beside its hash: as long as both it and the size are the same, so is the content.
 
     The hash of the protocol tells `compare` whether the analysis was fixed before the stage ran; None where the package
     does not lie in a checkout.
@@ -82,10 +92,15 @@ def write_provenance(
         "recipe_sha256": hash_json(recipe),
         "inputs": input_hashes,
         "outputs": {
-            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
+            path.relative_to(folder).as_posix(): {
+                "bytes": path.stat().st_size,
+                "modified_ns": path.stat().st_mtime_ns,
+                "sha256": hash_file(path),
+            }
             for path in sorted(folder.rglob("*"))
             if path.is_file() and path.name != PROVENANCE
         },
+        "descriptions": sorted(descriptions),
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started if seconds is None else seconds, 3),
     }
@@ -113,7 +128,11 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
         raise UserError(
             f"{folder} has no {PROVENANCE}: the stage that writes it has not finished; run make for it first"
         )
-    return json.loads(path.read_text())
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}): delete {folder} and run its stage again") from error
+    return record
 
 
 def input_hash(path: str | Path) -> str:
@@ -127,28 +146,39 @@ def input_hash(path: str | Path) -> str:
     if path.is_file():
         return hash_file(path)
     if (path / PROVENANCE).is_file():
-        outputs = read_provenance(path)["outputs"]
-        for name, recorded in outputs.items():
+        record = read_provenance(path)
+        for name, recorded in record["outputs"].items():
             found = (path / name).stat().st_size if (path / name).is_file() else 0
             if found != recorded["bytes"]:
                 raise UserError(
                     f"{path / name} has {found} bytes, {PROVENANCE} says {recorded['bytes']}: it was cut short "
                     f"or edited; delete {path} and run its stage again"
                 )
-        return hash_json({name: recorded["sha256"] for name, recorded in outputs.items()})
+        return content_hash(record)
     return hash_json({p.relative_to(path).as_posix(): hash_file(p) for p in sorted(path.rglob("*")) if p.is_file()})
 
 
+def content_hash(record: dict[str, Any]) -> str:
+    """Return the hash of what later stages read of a finished folder, by its record: of all but its descriptions."""
+    described = record.get("descriptions", ())
+    return hash_json({name: one["sha256"] for name, one in record["outputs"].items() if name not in described})
+
+
 def git_state() -> dict[str, Any]:
-    """Return the commit and whether the work tree differs from it; None and None outside a checkout."""
+    """Return the commit and whether the work tree differs from it.
+
+    None and None where this package is not at home in a work tree of its own: installed, or unpacked inside of another.
+    """
+    root = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str | None:
-        result = subprocess.run(
-            ["git", "-C", str(Path(__file__).resolve().parent), *arguments], capture_output=True, text=True, check=False
-        )
+        result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
         return result.stdout.strip() if result.returncode == 0 else None
 
     try:
+        top = git("rev-parse", "--show-toplevel")
+        if top is None or Path(top).resolve() != root:
+            return {"commit": None, "dirty": None}
         status = git("status", "--porcelain", "--untracked-files=no")
         return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
     except FileNotFoundError:

@@ -1,14 +1,12 @@
 """Compose recipes: base + scale + arm + seed + overrides, resolved into one flat YAML per stage beside its output.
 
-    python -m mulfact.recipe --scale smoke --conditions baseline mulfact --seeds 0
-    python -m mulfact.recipe --scale smoke --conditions mulfact --seeds 1 --set pretrain.max_steps=50
+    stages = compose(Path("recipes"), "smoke", "mulfact", seed=0, overrides=["pretrain.max_steps=50"])
+    write_and_tell(recipe_path(stages, "pretrain"), stages["pretrain"])
 
-A file is written only when its content changes, so that `make` runs again exactly the stages whose recipe changed.
+mulfact/experiment/prepare.py is the command. A file is written only when its content changes.
 """
 
-import argparse
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,14 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mulfact.command_line import Conditions, Pairs, Seeds
-from mulfact.errors import UserError, command, unknown
-from mulfact.halves import half_overlay, runs_of
-from mulfact.layout import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES, recipe_file
-from mulfact.locks import experiment_lock
+from mulfact.errors import UserError, unknown
+from mulfact.finished import changed_keys
+from mulfact.halves import half_overlay
+from mulfact.layout import CONDITION_STAGES, SHARED_STAGES, check_name, recipe_file
 from mulfact.recipe_checks import check_composed, check_written_paths
 from mulfact.recipe_types import fit
 from mulfact.settings import container, load_yaml
+from mulfact.trl_options import options_of
 
 # A section that belongs to a TRL command takes every option of that command, listed in base.yaml or not.
 TRL_STAGES = ("sft", "grpo")
@@ -36,7 +34,7 @@ RUN_KEYS = {"scale": "SCALE", "condition": "CONDITION", "seed": "SEED"}
 COMMAND_LINE = {**RUN_KEYS, "outputs": "OUTPUTS"}
 # Keys that overrides would set in vain.
 GRID_KEYS = {
-    **RUN_KEYS, "compare.conditions": "CONDITIONS", "compare.seeds": "SEEDS", "halves.arm": "CONDITION",
+    **COMMAND_LINE, "compare.conditions": "CONDITIONS", "compare.seeds": "SEEDS", "halves.arm": "CONDITION",
     "halves.pairs": "PAIRS",
 }  # fmt: skip
 
@@ -54,8 +52,16 @@ def compose(
     Raises UserError for an unknown scale, arm or key, for a value that cannot be read, and for settings that contradict
     each other.
     """
+    grid = grid or {}
+    return resolve_run(*merge_overlays(recipes_dir, scale, condition, overrides, grid), scale, condition, seed, grid)
+
+
+def merge_overlays(
+    recipes_dir: Path, scale: str, condition: str, overrides: Iterable[str], grid: Mapping[str, Any]
+) -> tuple[DictConfig, dict[str, Any]]:
+    """Return the recipe of an arm at a scale, for any seed, and base.yaml filled in, whose kinds of values hold."""
     base = OmegaConf.create(load_yaml(recipes_dir / "base.yaml"))
-    run = {"scale": scale, "condition": condition, "seed": seed, **(grid or {})}
+    run = {"scale": scale, "condition": condition, "seed": 0, **grid}
     known = resolved(merge(base, run, "command line"), f"recipe {recipes_dir / 'base.yaml'}")
     recipe = base
     for folder, name in (("scales", scale), ("arms", condition)):
@@ -63,7 +69,15 @@ def compose(
             recipe = merge(recipe, overlay, str(path), known)
     for override in overrides:
         recipe = merge(recipe, parse_override(override), f"override {override!r}", known)
+    return recipe, known
+
+
+def resolve_run(
+    recipe: DictConfig, known: dict[str, Any], scale: str, condition: str, seed: int, grid: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the flat recipe of every stage of one run of an arm, checked."""
     where = f"recipe {scale}/{condition}"
+    run = {"scale": scale, "condition": condition, "seed": seed, **grid}
     flat = fit(known, resolved(merge(recipe, run, "command line"), where), where)
     stages: dict[str, dict[str, Any]] = {name: section for name, section in flat.items() if isinstance(section, dict)}
     check_composed(stages)
@@ -87,6 +101,7 @@ def overlays(folder: Path, name: str, above: tuple[str, ...] = ()) -> list[tuple
     Raises UserError for a name without a file, for files that extend each other, for a key that only the command line
     may set, and for an arm that sets more than its tokenizer.
     """
+    check_name(folder.name.removesuffix("s"), name)
     path = folder / f"{name}.yaml"
     half = half_overlay(name) if folder.name == "arms" else None
     if half is None and (not path.is_file() or Path(name).name != name):
@@ -96,6 +111,8 @@ def overlays(folder: Path, name: str, above: tuple[str, ...] = ()) -> list[tuple
         if key in overlay:
             raise UserError(f"{path}: {key} is set on the command line only (make {variable}=...); remove it here")
     base = overlay.pop("extends", None)
+    if folder.name == "arms" and not base and not overlay.get("tokenizer"):
+        raise UserError(f"{path} sets nothing: an arm says in its section tokenizer what it is, also mode: none")
     if folder.name == "arms" and (others := overlay.keys() - {"tokenizer"}):
         raise UserError(
             f"{path}: {', '.join(sorted(others))} must not be set by an arm: arms differ in the section tokenizer "
@@ -125,7 +142,7 @@ def check_keys(recipe: Mapping[str, Any], overlay: Mapping[str, Any], where: str
         path = f"{prefix}{key}"
         valid = set(recipe)
         if key not in valid and prefix.rstrip(".") in TRL_STAGES:
-            valid |= trl_options(prefix.rstrip("."))
+            valid |= set(options_of(prefix.rstrip(".")))
         if key not in valid:
             raise unknown("key", path, {f"{prefix}{name}" for name in valid}, where)
         below = recipe.get(key)
@@ -133,14 +150,6 @@ def check_keys(recipe: Mapping[str, Any], overlay: Mapping[str, Any], where: str
             if not isinstance(value, Mapping):
                 raise UserError(f"{where}: {path} is a section with the keys {', '.join(below)}; found {value!r}")
             check_keys(below, value, where, f"{path}.")
-
-
-def trl_options(stage: str) -> set[str]:
-    """Return every option of `trl <stage>`, and those of its launcher."""
-    import importlib
-
-    parser = importlib.import_module(f"trl.scripts.{stage}").make_parser()
-    return {action.dest for action in parser._actions} | {"env", "accelerate_config", "num_processes"}
 
 
 def parse_override(override: str) -> dict[str, Any]:
@@ -174,22 +183,14 @@ def recipe_path(stages: Mapping[str, Mapping[str, Any]], stage: str) -> Path:
 
 def write_if_changed(path: Path, recipe: Mapping[str, Any]) -> bool:
     """Write one flat recipe; leave the file, and its time stamp, alone when it already says the same."""
-    text = yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
-    if path.is_file() and path.read_text() == text:
+    text = yaml.dump(dict(recipe), Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
     return True
-
-
-def changed_keys(old: Any, new: Any, key: str = "") -> list[str]:
-    """Return the keys, with those of their sections before them, whose values differ between two flat recipes."""
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return [] if old == new else [key]
-    below = [changed_keys(old.get(name), new.get(name), f"{key}.{name}".strip(".")) for name in {**old, **new}]
-    return [changed for keys in below for changed in keys]
 
 
 def write_and_tell(path: Path, recipe: Mapping[str, Any]) -> None:
@@ -199,48 +200,29 @@ def write_and_tell(path: Path, recipe: Mapping[str, Any]) -> None:
         print(f"wrote {path}" if old is None else f"rewrote {path}: changed {', '.join(changed_keys(old, recipe))}")
 
 
+def compose_runs(
+    recipes_dir: Path,
+    scale: str,
+    runs: Iterable[tuple[str, int]],
+    overrides: Iterable[str] = (),
+    grid: Mapping[str, Any] | None = None,
+) -> list[dict[str, dict[str, Any]]]:
+    """Return the flat recipes of every run, a condition and a seed.
+
+    Raises UserError as `compose`, and for arms that differ in the size of their vocabulary.
+    """
+    overrides, grid, runs = list(overrides), grid or {}, list(runs)
+    conditions = dict.fromkeys(condition for condition, _ in runs)
+    arms = {arm: merge_overlays(recipes_dir, scale, arm, overrides, grid) for arm in conditions}
+    composed = [resolve_run(*arms[condition], scale, condition, seed, grid) for condition, seed in runs]
+    sizes = {Path(run["tokenizer"]["output_dir"]).parent.name: run["tokenizer"]["vocab_size"] for run in composed}
+    if len(set(sizes.values())) > 1:
+        raise UserError(f"tokenizer.vocab_size differs between arms: {sizes}; it must be the same")
+    return composed
+
+
 def check_comparison(compare: Mapping[str, Any]) -> None:
     """Raise UserError for an experiment that evals/compare.py would refuse when all its runs are finished."""
     from mulfact.evals.compare_arguments import CompareArguments, check_arguments
 
     check_arguments(CompareArguments(**compare))
-
-
-@command
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Compose the recipes of an experiment into flat YAML files.")
-    parser.add_argument(
-        "--recipes", type=Path, default=Path("recipes"), help="the folder with base.yaml, scales/ and arms/"
-    )
-    parser.add_argument("--scale", required=True, help="a file of scales/, such as smoke")
-    parser.add_argument(
-        "--conditions", nargs="*", action=Conditions, required=True, help="files of arms/, such as baseline mulfact"
-    )
-    parser.add_argument("--seeds", nargs="*", action=Seeds, default=[0])
-    parser.add_argument("--experiment", action="store_true", help="also write the recipe that compares these runs")
-    parser.add_argument(
-        "--halves", nargs="*", action=Pairs, metavar="PAIRS", help="instead: so many pairs that halve the one condition"
-    )
-    parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="override single settings")
-    arguments = parser.parse_args()
-
-    grid = {"compare": {"conditions": arguments.conditions, "seeds": arguments.seeds}} if arguments.experiment else {}
-    chosen = [(condition, seed) for condition in arguments.conditions for seed in arguments.seeds]
-    if arguments.halves:
-        (arm,) = arguments.conditions
-        grid, chosen = {"halves": {"arm": arm, "pairs": arguments.halves}}, runs_of(arm, arguments.halves)
-    runs = [compose(arguments.recipes, arguments.scale, *run, arguments.set, grid) for run in chosen]
-    sizes = {Path(run["tokenizer"]["output_dir"]).parent.name: run["tokenizer"]["vocab_size"] for run in runs}
-    if len(set(sizes.values())) > 1:
-        raise UserError(f"tokenizer.vocab_size differs between arms: {sizes}; it must be the same")
-    compare = runs[0]["compare"]
-    if arguments.experiment:
-        check_comparison(compare)
-    with experiment_lock(Path(compare["shared_dir"])) if grid else nullcontext():
-        for stages in runs:
-            for stage in (*SHARED_STAGES, *CONDITION_STAGES, *RUN_STAGES, *grid):
-                write_and_tell(recipe_path(stages, stage), stages[stage])
-
-
-if __name__ == "__main__":
-    main()

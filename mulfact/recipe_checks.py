@@ -6,7 +6,9 @@ Kinds of values are checked before (mulfact/recipe_types.py), and keys when the 
 """
 
 import ast
+import importlib.util
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,8 +18,10 @@ from mulfact.data_builders.corpus_arguments import CorpusArguments
 from mulfact.errors import UserError, unknown
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.modeling.pretrain_arguments import PretrainArguments
+from mulfact.modeling.pretraining.steps import resolve_steps
 from mulfact.tokenizers.custom import read_settings
 from mulfact.tokenizers.facts import VOCAB_SIZE_MULTIPLE, padded_size
+from mulfact.trl_options import check_options
 
 # Keys under which a stage writes. Their paths must lie in `outputs`, which only the command line may move.
 WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "curve_dir", "run_dir", "output")
@@ -38,6 +42,17 @@ COUNTS = {
     ),
     "eval": ("batch_size", "max_samples"),
 }  # fmt: skip
+
+# Shares, from 0 to 1.
+SHARES = {
+    "corpus": ("max_duplicate_fraction",),
+    "posttrain": ("direct_fraction",),
+    "tokens": ("min_fact_share",),
+    "lengths": ("max_truncated",),
+    "readiness": ("threshold",),
+    "eval": ("max_cut_prompts",),
+}
+WORD_PROBLEM_SETS = ("svamp", "multiarith", "asdiv", "math")
 
 REWARDS = "mulfact.evals.rewards"
 Section = Mapping[str, Any]
@@ -93,6 +108,19 @@ def check_composed(stages: Mapping[str, Section]) -> None:
     for stage, declared in DECLARED.items():
         declared(**stages[stage])
     check_counts(stages)
+    check_shares(stages)
+    pretrain = PretrainArguments(**stages["pretrain"])
+    resolve_steps(pretrain, stages["tokenizer"]["vocab_size"])
+    if pretrain.report_to != "none" and importlib.util.find_spec(pretrain.report_to) is None:
+        raise UserError(
+            f"pretrain.report_to is {pretrain.report_to}, which is not installed: pip install {pretrain.report_to}, or "
+            "write none"
+        )
+    for stage in ("sft", "grpo"):
+        check_options(stage, stages[stage])
+    names = benchmark_names(stages["benchmarks"])
+    if stages["compare"]["primary_task"] not in names:
+        raise unknown("task", stages["compare"]["primary_task"], names, "compare.primary_task")
     check_vocab_size(stages["tokenizer"], stages["base_tokenizer"])
     for key, length in (
         ("sft.max_length", stages["sft"]["max_length"]),
@@ -133,6 +161,21 @@ def check_counts(stages: Mapping[str, Section]) -> None:
             # What base.yaml leaves null may have come as anything.
             if count is not None and (not isinstance(count, int | float) or isinstance(count, bool) or count < 1):
                 raise UserError(f"{stage}.{key} is {count!r}: expected a number from 1")
+
+
+def check_shares(stages: Mapping[str, Section]) -> None:
+    """Raise UserError for a share that is not one."""
+    for stage, keys in SHARES.items():
+        for key in keys:
+            if not 0 <= stages[stage][key] <= 1:
+                raise UserError(f"{stage}.{key} is {stages[stage][key]!r}: expected a share between 0 and 1")
+
+
+def benchmark_names(benchmarks: Section) -> set[str]:
+    """Return what the benchmarks stage will call what it writes; the probes are read, as their module imports much."""
+    source = (Path(__file__).parent / "data_builders" / "problem_sets" / "probes.py").read_text(encoding="utf-8")
+    probes = re.findall(r'\bprobe\("(\w+)"', source)
+    return {*probes, "gsm8k_direct", "gsm8k_cot", *(name for name in WORD_PROBLEM_SETS if benchmarks[name] is not None)}
 
 
 def generated_together(grpo: Section) -> int:

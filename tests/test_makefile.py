@@ -37,6 +37,16 @@ def make(repository: Path, folder: Path, *arguments: str) -> subprocess.Complete
         (["sft", "SEED="], "SEED is '': expected one word, such as SEED=0"),
         (["sft", "CONDITION=baseline mulfact"], "CONDITION is 'baseline mulfact': expected one word"),
         (["posttrain", "GSM8K=/tmp/g s"], "GSM8K is '/tmp/g s': expected a Hub id, or a folder without a space"),
+        (["smoke", "OUTPUTS=runs/lr=0.1"], "OUTPUTS is 'runs/lr=0.1': a path with = in it cannot be used"),
+        (["smoke", "OUTPUTS=-x"], "OUTPUTS is '-x': expected the path of a folder"),
+        (["smoke", "OUTPUTS=~/x"], "OUTPUTS is '~/x': expected the path of a folder"),
+        (["smoke", "OUTPUTS=."], "OUTPUTS is '.': expected the path of a folder"),
+        (
+            ["smoke", "SCALE=pilot"],
+            "make smoke is the scale smoke, and SCALE is 'pilot': say make experiment SCALE=pilot",
+        ),
+        (["smoke", "OVERIDES=a.b=1"], "OVERIDES= is no variable of this Makefile; there are: SCALE CONDITION SEED"),
+        (["smoke", "seeds=0 1"], "seeds= is no variable of this Makefile"),
     ],
 )
 def test_a_name_that_cannot_be_a_folder_is_refused(
@@ -75,4 +85,53 @@ def test_text_and_file_names_with_a_dollar_reach_the_command(repository: Path, t
 
 def test_outputs_are_a_text_also_where_they_look_like_a_number(repository: Path, tmp_path: Path) -> None:
     shown = make(repository, tmp_path, "sft", "OUTPUTS=2026", "GSM8K=1e3")
-    assert '[outputs="2026"]\n[posttrain.gsm8k="1e3"]\n' in shown.stdout
+    assert "[--outputs]\n[2026]\n[--scale]\n" in shown.stdout
+    assert "[--given]\n[GSM8K]\n" in shown.stdout
+
+
+@pytest.mark.parametrize("written", ["outputs/", "./outputs", "./outputs//", "outputs/./"])
+def test_other_ways_to_write_a_path_are_that_path(repository: Path, tmp_path: Path, written: str) -> None:
+    assert "[--outputs]\n[outputs]\n" in make(repository, tmp_path, "sft", f"OUTPUTS={written}").stdout
+
+
+@pytest.mark.parametrize("path", ["runs/v1.5", "../out", "/tmp/out", "事实", "a,b", "x" * 200])
+def test_other_paths_are_taken_as_they_are(repository: Path, tmp_path: Path, path: str) -> None:
+    assert f"[--outputs]\n[{path}]\n" in make(repository, tmp_path, "sft", f"OUTPUTS={path}").stdout
+
+
+def test_a_price_in_dollars_is_not_a_variable_of_make(repository: Path, tmp_path: Path) -> None:
+    for target in ("plan", "experiment"):
+        assert "[--price]\n[$2.5]\n" in make(repository, tmp_path, target, "PRICE=$2.5").stdout
+
+
+def test_looking_neither_composes_nor_makes(repository: Path, tmp_path: Path) -> None:
+    for target, module in (("ledger", "evals/ledger_view.py"), ("show", "mulfact.experiment.show"),
+                           ("plan", "mulfact.experiment.plan")):  # fmt: skip
+        result = make(repository, tmp_path, target, "OUTPUTS=outputs/tiny")
+        assert module in result.stdout
+        assert "prepare" not in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+def test_texts_are_utf8_messages_english_and_modules_those_of_the_checkout(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text(
+        f"include {repository}/Makefile\nshown: ; @echo $$PYTHONUTF8 $$LC_ALL $$PYTHONPATH $$HF_HOME\n"
+    )
+    for home, kept in ((str(tmp_path), ""), ("/proc/nobody", f"{tmp_path}/outputs/.cache/huggingface")):
+        environment = {"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "zh_CN.UTF-8", "PYTHONPATH": "/other"}
+        shown = subprocess.run(
+            ["make", "shown", "VENV="], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        assert shown.stdout.split() == ["1", "C.UTF-8", f"{tmp_path}:/other", *([kept] if kept else [])]
+
+
+def test_a_python_that_is_too_old_is_told_before_an_environment_is_made(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "old").write_text(
+        "#!/usr/bin/env python3\nimport sys\nsys.version_info = (3, 10, 4)\nexec(sys.argv[2])\n"
+    )
+    (tmp_path / "old").chmod(0o755)
+    for name in ("setup.cfg", "pyproject.toml"):
+        (tmp_path / name).touch()
+    refused = make(repository, tmp_path, "show", "VENV=.venv", "PYTHON=./old")
+    assert "error: ./old is Python 3.10 and mulfact needs 3.11 or later: say make PYTHON=python3.12" in refused.stderr
+    assert not (tmp_path / ".venv").exists()

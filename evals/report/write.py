@@ -11,14 +11,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from mulfact.evals.comparison.conclusion import decided, points
 from mulfact.evals.comparison.reward_trend import by_arm
+from mulfact.evals.report.answer import summary
 from mulfact.evals.report.embed import embed
 from mulfact.evals.report.figure_style import Results, labels, task_label
 from mulfact.evals.report.figures import draw_figures
-from mulfact.evals.report.filters import make_environment, mean, percent
+from mulfact.evals.report.filters import make_environment, mean
 from mulfact.evals.report.halves_figures import draw_halves
 from mulfact.evals.report.halves_page import headline
 
@@ -74,53 +72,12 @@ def too_long(results: Results) -> dict[str, dict[str, float | None]]:
     return {task: of_arms for task, of_arms in shares.items() if any(of_arms.values())}
 
 
-def summary_table(results: Results) -> Table:
-    """Return accuracies by stage, task and arm, with the differences to the reference, for the terminal."""
-    alpha = 1 - results["confidence_level"]
-    legend = "Exploratory." if results["exploratory"] else f"* decided: p < {alpha:.2g} after Holm's correction."
-    table = Table(title="Accuracy in %", caption=f"In brackets: points above {results['reference']}. {legend}")
-    table.add_column("stage")
-    table.add_column("task")
-    for arm in results["conditions"]:
-        table.add_column(arm, justify="right")
-    for stage, rows in summary(results).items():
-        for index, row in enumerate(rows):
-            cells = [summary_cell(row["cells"].get(arm), results) for arm in results["conditions"]]
-            table.add_row("" if index else stage, row["task"], *cells, style="bold" if row["primary"] else "")
-        table.add_section()
-    return table
-
-
-def summary_cell(cell: dict[str, Any] | None, results: Results) -> str:
-    """Return accuracy and difference in few characters: five arms have to stand side by side."""
-    if cell is None:
-        return "–"
-    text, difference = percent(cell["accuracy"]["mean"]), cell["difference"]
-    if difference is None:
-        return text
-    return f"{text} ({points(difference['difference'])}{'*' if decided(difference, results) else ''})"
-
-
 # ---------------------------------------------------------------- numbers prepared for the templates
 
 
 def sample(results: Results) -> dict[str, str] | None:
     """Return an added token, with its text, of the first arm that has one."""
     return next((arm["examples"][-1] for arm in results["arms"].values() if arm["examples"]), None)
-
-
-def summary(results: Results) -> dict[str, list[dict[str, Any]]]:
-    """Return for each stage a row for each task, with the accuracy and the difference of each arm."""
-    differences = {(row["stage"], row["task"], row["condition"]): row for row in results["differences"]}
-    stages: dict[str, dict[str, dict[str, Any]]] = {}
-    for entry in results["accuracy"]:
-        stage, task, arm = entry["stage"], entry["task"], entry["condition"]
-        row = {"task": task, "items": entry["items"], "primary": False, "cells": {}}
-        row = stages.setdefault(stage, {}).setdefault(task, row)
-        difference = differences.get((stage, task, arm))
-        row["primary"] |= bool(difference and difference["primary"])
-        row["cells"][arm] = {"accuracy": entry, "difference": difference}
-    return {stage: list(rows.values()) for stage, rows in stages.items()}
 
 
 def gate(results: Results) -> dict[str, list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""SIGTERM, the signal of a machine that is about to be taken away: finish the step, save, leave with status 143."""
+"""SIGTERM, by which a machine that is taken away tells it, and Ctrl-C: finish the step, save, leave with status 143."""
 
 import ctypes
 import signal
@@ -21,7 +21,8 @@ class Preemption:
         self.accelerator = accelerator
         self.asked = False
         self.exchanged, self.last_step, self.next_step = time.perf_counter(), 0, 0
-        signal.signal(signal.SIGTERM, self._ask)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
         if sys.platform == "linux":
             # `accelerate launch` dies of a SIGTERM without passing it on; its death is passed on instead.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -9,25 +9,15 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mulfact.data_builders.storage.token_stream import TokenStream
 from mulfact.errors import UserError
+from mulfact.finished import Hashes, why_not
 from mulfact.modeling.pretrain_arguments import HOUSEKEEPING, PretrainArguments
-from mulfact.provenance import PROVENANCE, input_hash, read_provenance
+from mulfact.provenance import input_hash, read_provenance
 from mulfact.tokenizers.facts import read_facts
 
 
 def is_finished(arguments: PretrainArguments) -> bool:
     """Return whether output_dir holds the run of these settings and inputs, whole, housekeeping aside."""
-    path = Path(arguments.output_dir)
-    if not (path / PROVENANCE).is_file():
-        return False
-    record = read_provenance(path)
-    free = {"output_dir", "checkpoint_dir", "curve_dir", "tokenizer", "tokens", *HOUSEKEEPING}
-    now, then = ({k: v for k, v in recipe.items() if k not in free} for recipe in (asdict(arguments), record["recipe"]))
-    try:
-        input_hash(path)
-    except UserError:  # files were cut short
-        return False
-    inputs = sorted(input_hash(folder) for folder in (arguments.tokenizer, arguments.tokens))
-    return now == then and inputs == sorted(record["inputs"].values())
+    return not why_not(Path(arguments.output_dir), asdict(arguments), Hashes(), HOUSEKEEPING)
 
 
 def load_tokenizer(arguments: PretrainArguments) -> tuple[PreTrainedTokenizerBase, int, dict[str, Any]]:

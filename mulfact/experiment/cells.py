@@ -24,6 +24,7 @@ from mulfact.layout import (
     recipe_file,
     run_level,
 )
+from mulfact.provenance import PROVENANCE
 
 # Pretraining's lines (modeling/pretraining/progress.py); the trainer's bar, without a name before its share; TRL's log.
 STEP_LINE = re.compile(r"step +(\d+)/(\d+)  (loss .*)ETA ([\d:]+)")
@@ -95,8 +96,11 @@ def cells_in(text: str, folder: Path) -> list[Cell]:
 
 
 def seconds_taken(product: Path) -> float | None:
-    """Return how long a finished stage took by its own record, or None if it keeps none."""
-    return json.loads(product.read_text()).get("seconds") if product.name == "provenance.json" else None
+    """Return how long a finished stage took by its own record, or None if it keeps none that can be read."""
+    try:
+        return json.loads(product.read_text(encoding="utf-8")).get("seconds") if product.name == PROVENANCE else None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 class Log:

@@ -34,7 +34,7 @@ from mulfact.experiment.live import Live, Trackio
 from mulfact.experiment.state import Grid
 from mulfact.experiment.view import Lines, Screen, Together, View
 from mulfact.halves import runs_of
-from mulfact.layout import READINESS, RUN_STAGES, output_of, run_folder
+from mulfact.layout import READINESS, RUN_STAGES, output_of, run_folder, run_level
 from mulfact.locks import experiment_lock
 from mulfact.modeling.posttraining.readiness_record import read_record, sentence
 from mulfact.settings import load_yaml
@@ -46,14 +46,14 @@ EXIT_STATUS = 128 + signal.SIGTERM
 
 
 class Signals:
-    """SIGTERM and Ctrl-C, noted as they come and obeyed between two lines of make.
+    """SIGTERM, Ctrl-C and a terminal that goes away, noted as they come and obeyed between two lines of make.
 
     An exception in the handler could leave queue.get in the middle of its work, with a lock that is not its own.
     """
 
     def __init__(self) -> None:
         self.asked: int | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self.note)
 
     def note(self, number: int, frame: Any) -> None:
@@ -91,8 +91,12 @@ def make_command(grid: Grid, settings: Sequence[str], *options: str) -> list[str
 
 
 def environment() -> dict[str, str]:
-    """Return this environment without the flags of the make above: they are about its own jobs."""
-    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS")}
+    """Return this environment without the flags of the make above, which are about its own jobs, and in English.
+
+    What make says of a failure is read (mulfact/experiment/state.py).
+    """
+    plain = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    return plain | {"LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
 
 
 def expect(grid: Grid, settings: Sequence[str], signals: Signals) -> None:
@@ -115,7 +119,9 @@ def drive(grid: Grid, settings: Sequence[str], view: View, signals: Signals, loc
         stdin=lock,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # a Ctrl-C reaches this process alone, which asks the others to save and stop
     )
     try:
         for line in lines_of(process):
@@ -182,6 +188,15 @@ def repeat_command(cell: Cell, settings: Sequence[str]) -> str:
     return shlex.join(["make", cell.stage, *cell.variables(), *kept])
 
 
+def plan(folder: Path, run: tuple[str, int]) -> dict[str, float]:
+    """Return about how many seconds each stage takes, by the recipes of a run."""
+    from mulfact.experiment.plan import planned_seconds  # which imports much, and a finished experiment needs no plan
+
+    level = run_level(*run)
+    places = {"benchmarks": "", "tokenizer": run[0], **dict.fromkeys(("pretrain", "sft", "grpo", "eval"), level)}
+    return planned_seconds({stage: load_yaml(Cell(at, stage).recipe(folder)) for stage, at in places.items()})
+
+
 def report(grid: Grid, settings: Sequence[str]) -> None:
     """Print what came out. Exits with status 1 when a cell failed or was never reached."""
     print(grid.summary())
@@ -196,7 +211,9 @@ def report(grid: Grid, settings: Sequence[str]) -> None:
     if waiting := grid.in_state("to do", "running"):
         print(f"\nnot reached: {', '.join(cell.name for cell in waiting)}", file=sys.stderr)
     if waiting or grid.failures:
-        sys.exit(f"error: {len(grid.failures)} cells failed; the same command goes on from what is finished")
+        failed = len(grid.failures)
+        told = f"{failed} cell{'s' if failed > 1 else ''} failed" if failed else f"{len(waiting)} cells not reached"
+        sys.exit(f"error: {told}; the same command goes on from what is finished")
 
 
 @command
@@ -233,6 +250,8 @@ def main() -> None:
     with experiment_lock(options.folder) as lock:
         grid = Grid(options.folder, cells, options.jobs, price, target)
         expect(grid, settings, signals)
+        if grid.in_state("to do"):
+            grid.planned = plan(options.folder, runs[0])
         console = Console()
         shown = Screen(grid, console) if console.is_terminal else Lines(grid)
         run(grid, settings, Together(shown, page) if page else shown, signals, lock)

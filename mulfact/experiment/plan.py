@@ -22,11 +22,12 @@ from rich.table import Table
 from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError, command
 from mulfact.evals.compute.rollouts import Passes, grpo_flops
+from mulfact.experiment import remembered
 from mulfact.modeling.gpt2.flops import PEAK_FLOPS, ModelShape, backward_flops, forward_flops
 from mulfact.modeling.pretraining.progress import clock
 from mulfact.modeling.pretraining.steps import resolve_steps
 from mulfact.provenance import query_gpus
-from mulfact.recipe import compose
+from mulfact.recipe import compose_runs
 
 # Share of the bf16 peak, GPT-2 124M on one H100 (docs/results/2026-11-23-h100-pilot): the whole loop reached 44.3%, its
 # bare step without torch.compile 28.5%, with Liger's loss 37.6%, and transformers' eager GPT-2, on which TRL's trainers
@@ -35,6 +36,7 @@ UTILIZATION = {"compiled": 0.43, "uncompiled": 0.28, "uncompiled_liger": 0.37, "
 # Assumed: generate spends its time launching kernels, about 2 ms a layer and token. An update of the pilot
 # (8 layers, 224 tokens, 256 rollouts) took 3.0 s with its training on an H100, so generation took less than 1.7 ms.
 SECONDS_PER_LAYER_AND_TOKEN = 0.002
+CORE_PEAK = 3.5e11  # of one CPU core, by UTILIZATION: pretraining at the scale smoke takes about three minutes
 PROMPT_TOKENS = 128  # of a GRPO prompt: GSM8K questions have about 60 words
 GSM8K_TEST_ITEMS = 1319
 TABLE_ITEMS = {"mixed": 243, "direct": 400}  # of the probes of known size: table_9 and table_20
@@ -177,6 +179,14 @@ def plan_run(stages: dict[str, dict[str, Any]], peak: float) -> tuple[ModelShape
     return shape, plans
 
 
+def planned_seconds(stages: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return about how long each stage of a run takes here: on this machine's GPU, an H100 if unknown, or on a core."""
+    gpus = query_gpus("name")
+    known = (flops for name, flops in PEAK_FLOPS.items() if gpus and name in gpus[0])
+    peak = next(known, PEAK_FLOPS["H100"] if gpus else CORE_PEAK)
+    return {plan.name: plan.seconds for plan in plan_run(stages, peak)[1]}
+
+
 def show(shape: ModelShape, plans: list[StagePlan], runs: int, devices: int, price: float | None) -> Table:
     """Return the table: a row a stage, then one run, then the whole experiment."""
     table = Table(title=f"{shape.parameters:,} parameters, {runs} runs")
@@ -227,14 +237,15 @@ def main() -> None:
         "--jobs", nargs="*", action=Jobs, default=1, help="runs side by side on a GPU: warns if they may not fit it"
     )
     parser.add_argument("--only_warn", action="store_true", help="print nothing but that warning")
-    parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="override single settings")
+    remembered.add_arguments(parser)
     options = parser.parse_args()
 
     name, peak = peak_flops(options.gpu)
-    stages, *_ = [
-        compose(options.recipes, options.scale, condition, options.seeds[0], options.set)
-        for condition in options.conditions
-    ]
+    settings, overrides = remembered.of(options)
+    if (told := settings.told()) and not options.only_warn:
+        print(told)
+    chosen = [(condition, options.seeds[0]) for condition in options.conditions]
+    stages, *_ = compose_runs(options.recipes, options.scale, chosen, overrides, {"outputs": options.outputs})
     shape, plans = plan_run(stages, peak)
     runs, devices = len(options.conditions) * len(options.seeds), stages["pretrain"]["num_processes"]
     if warning := memory_warning(plans, min(options.jobs, runs)):

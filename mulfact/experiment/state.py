@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mulfact.experiment.cells import Cell, Log, Progress, cells_in, seconds_taken
@@ -18,11 +18,18 @@ FAILURE = re.compile(r"\*\*\* \[(?:[^\]]*: )?([^\]]+)\] (.+)")
 class Grid:
     """The state of each cell: done, running, to do, failed, or gated: GRPO that its gate stopped; its run goes on.
 
-    `price_per_hour` is that of all devices, in dollars; `target` is what make is asked for.
+    `price_per_hour` is that of all devices, in dollars; `target` is what make is asked for; `planned` is about how many
+    seconds a stage takes, for those that none has been measured of.
     """
 
     def __init__(
-        self, folder: Path, cells: Sequence[Cell], jobs: int, price_per_hour: float | None, target: str = "every_run"
+        self,
+        folder: Path,
+        cells: Sequence[Cell],
+        jobs: int,
+        price_per_hour: float | None,
+        target: str = "every_run",
+        planned: Mapping[str, float] | None = None,
     ) -> None:
         self.folder, self.cells, self.jobs, self.price_per_hour = folder, list(cells), jobs, price_per_hour
         self.target = target
@@ -33,7 +40,8 @@ class Grid:
         self.before: dict[Cell, list[int | None]] = {}
         self.started = time.time()
         self.record = folder / "logs" / "elapsed.json"  # of earlier calls, for the cost
-        self.earlier = json.loads(self.record.read_text())["seconds"] if self.record.is_file() else 0.0
+        self.earlier = read_elapsed(self.record)
+        self.planned = dict(planned or {})
 
     def expect(self, commands: str) -> None:
         """Mark what `make -n` would run as still to do."""
@@ -111,8 +119,9 @@ class Grid:
             progress = self.progress(cell) if self.states[cell] == "running" else None
             if progress is not None and progress.seconds_left is not None:
                 left += progress.seconds_left
-            elif cell.stage in taken:
-                mean = sum(taken[cell.stage]) / len(taken[cell.stage])
+            elif cell.stage in taken or cell.stage in self.planned:
+                known = taken.get(cell.stage) or [self.planned[cell.stage]]
+                mean = sum(known) / len(known)
                 spent = time.time() - self.begun[cell] if self.states[cell] == "running" else 0.0
                 left += max(0.0, mean - spent)
             else:
@@ -141,6 +150,14 @@ def time_left(seconds: float, unknown: Sequence[str]) -> str:
     if seconds < 1:
         return f"time left not known before {unknown[0]} has run once"
     return f"about {clock(seconds)} left, without {', '.join(unknown)}"
+
+
+def read_elapsed(record: Path) -> float:
+    """Return the seconds of earlier calls; 0 where their record was emptied: only the cost loses by it."""
+    try:
+        return float(json.loads(record.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def modified(path: Path) -> int | None:

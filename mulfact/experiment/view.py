@@ -15,6 +15,7 @@ from mulfact.modeling.pretraining.progress import clock
 
 SECONDS_BETWEEN_LINES = 15
 SHOWN_LOG_LINES = 6
+LEAST_LINES = 3  # of what running cells say, however many runs there are
 SIGNS = {
     "done": ("✓", "green"), "gated": ("⊘", "yellow"), "running": ("▶", "cyan"), "to do": ("·", "dim"),
     "failed": ("✗", "bold red"),
@@ -112,32 +113,70 @@ class Screen:
         self.live.stop()
 
     def draw(self) -> Group:
+        """Return what fits the terminal: the summary first, then the cells, then what those that run are saying."""
+        width, height = self.console.size
+        head = [Text(self.grid.summary(), style="bold"), *above_the_runs(self.grid)]
         running = self.grid.in_state("running")
-        lines = [Text(f"{cell.name}  {describe(self.grid, cell)}", style="cyan") for cell in running]
-        log = list(self.grid.logs[running[0]].lines)[-SHOWN_LOG_LINES:] if len(running) == 1 else []
-        lines += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in log]
-        return Group(table(self.grid), *lines, Text(self.grid.summary(), style="bold"))
+        lines = [one_line(f"{cell.name}  {describe(self.grid, cell)}", "cyan") for cell in running]
+        room = height - 1 - sum(len(text.wrap(self.console, width)) for text in head)
+        runs = runs_table(self.grid, room - 1 - min(len(lines), LEAST_LINES))
+        if len(running) == 1:
+            log = list(self.grid.logs[running[0]].lines)[-SHOWN_LOG_LINES:]
+            lines += [one_line(line, "dim") for line in log]
+        return Group(*head, runs, *lines[: max(0, room - runs.row_count - 1)])
 
 
-def table(grid: Grid) -> Table:
-    """Return the grid: what all runs share in the first rows, then a row for each run."""
-    view = Table(box=None, pad_edge=False)
-    levels = dict.fromkeys(cell.level for cell in grid.cells)
-    rows = {level: [cell for cell in grid.cells if cell.level == level] for level in levels}
-    for _ in range(1 + max(map(len, rows.values()))):
-        view.add_column("")
-    for level, cells in rows.items():
-        view.add_row(level or "shared", *(mark(grid, cell) for cell in cells))
+def one_line(text: str, style: str) -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def above_the_runs(grid: Grid) -> list[Text]:
+    """Return a line for the cells that all runs share, and one for those of each arm."""
+    shared = [cell for cell in grid.cells if not cell.level]
+    arms: dict[str, list[Cell]] = {}
+    for cell in grid.cells:
+        if cell.level and "/" not in cell.level:
+            arms.setdefault(cell.level, []).append(cell)
+    lines = [Text("  ").join(mark(grid, cell, cell.stage) for cell in shared)] if shared else []
+    if arms:
+        names = ", ".join(cell.stage for cell in next(iter(arms.values())))
+        marks = [Text(f"{arm} ").append_text(Text("").join(sign(grid, one) for one in arms[arm])) for arm in arms]
+        lines.append(Text("  ").join([Text(f"{names}:", style="dim"), *marks]))
+    return lines
+
+
+def runs_table(grid: Grid, most: int) -> Table:
+    """Return a row for each run and a column for each stage; of more than `most` runs those that are not done."""
+    rows: dict[str, list[Cell]] = {}
+    for cell in grid.cells:
+        if "/" in cell.level:
+            rows.setdefault(cell.level, []).append(cell)
+    shown = list(rows)
+    if len(shown) > most:
+        open_runs = [run for run in shown if any(grid.states[cell] not in ("done", "gated") for cell in rows[run])]
+        shown = open_runs[: max(1, most - 1)]
+    view = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    view.add_column("", no_wrap=True, overflow="ellipsis")
+    for cell in next(iter(rows.values()), []):
+        view.add_column(cell.stage, no_wrap=True)
+    for run in shown:
+        view.add_row(run, *(mark(grid, cell) for cell in rows[run]))
+    if len(shown) < len(rows):
+        view.add_row(Text(f"and {len(rows) - len(shown)} more", style="dim"))
     return view
 
 
-def mark(grid: Grid, cell: Cell) -> Text:
-    """Return a cell's stage in the colour of its state, with its share when it is running."""
+def sign(grid: Grid, cell: Cell) -> Text:
+    """Return the sign of a cell's state in its colour."""
+    return Text(*SIGNS[grid.states[cell]])
+
+
+def mark(grid: Grid, cell: Cell, name: str = "") -> Text:
+    """Return the sign of a cell's state, with its name if it is given, and with its share when it is running."""
     state = grid.states[cell]
-    sign, style = SIGNS[state]
     progress = grid.progress(cell) if state == "running" else None
-    note = f" {progress.step / progress.steps:.0%}" if progress else " gated" if state == "gated" else ""
-    return Text(f"{sign} {cell.stage}{note}", style=style)
+    note = f"{progress.step / progress.steps:.0%}" if progress else "gated" if state == "gated" else ""
+    return Text(" ".join(word for word in (SIGNS[state][0], name, note) if word), style=SIGNS[state][1])
 
 
 def told(grid: Grid, cell: Cell) -> str:

@@ -11,9 +11,7 @@ import pytest
 import yaml
 
 from mulfact.errors import UserError
-from mulfact.locks import experiment_lock
-from mulfact.recipe import compose, main, parse_override, recipe_path, write_if_changed
-from mulfact.settings import load_yaml
+from mulfact.recipe import compose, parse_override, recipe_path, write_if_changed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -165,18 +163,6 @@ def test_every_arm_fits_the_same_vocab_size_at_every_scale(recipes: Path) -> Non
         assert len(sizes) == 1, scale
 
 
-def test_arms_of_different_vocab_sizes_are_refused(
-    recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = tmp_path / "recipes"
-    shutil.copytree(recipes, copy)
-    (copy / "arms" / "wide.yaml").write_text("tokenizer: {mode: weak, vocab_size: 4096}\n")
-    command = ["recipe", "--recipes", str(copy), "--scale", "smoke", "--conditions", "baseline", "wide"]
-    monkeypatch.setattr(sys, "argv", [*command, "--set", f"outputs={tmp_path}"])
-    with pytest.raises(SystemExit, match=r"tokenizer.vocab_size differs between arms: .*2048.*4096"):
-        main()
-
-
 def test_a_flat_recipe_keeps_its_time_stamp_when_it_says_the_same(tmp_path: Path) -> None:
     path = tmp_path / "recipes" / "pretrain.yaml"
     assert write_if_changed(path, {"learning_rate": 1e-4})
@@ -194,37 +180,10 @@ def test_recipes_lie_beside_the_outputs_of_their_level(recipes: Path) -> None:
     assert recipe_path(stages, "sft") == Path("outputs/smoke/mulfact/seed-3/recipes/sft.yaml")
 
 
-def test_main_writes_every_stage_and_compares_only_when_asked(
-    recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = ["recipe", "--recipes", str(recipes), "--scale", "smoke", "--conditions", "baseline", "mulfact"]
-    monkeypatch.setattr(sys, "argv", [*command, "--set", f"outputs={tmp_path}"])
-    main()
-    assert not (tmp_path / "smoke/recipes/compare.yaml").exists()
-    assert load_yaml(tmp_path / "smoke/baseline/seed-0/recipes/pretrain.yaml")["seed"] == 0
-    monkeypatch.setattr(sys, "argv", [*command, "--experiment", "--seeds", "0", "1", "--set", f"outputs={tmp_path}"])
-    main()
-    compare = load_yaml(tmp_path / "smoke/recipes/compare.yaml")
-    assert (compare["conditions"], compare["seeds"]) == (["baseline", "mulfact"], [0, 1])
-
-
 def test_parse_override_reads_values_as_yaml() -> None:
     assert parse_override("a.b=1e-4") == {"a": {"b": 1e-4}}
     assert parse_override("a.b=[x, 2]") == {"a": {"b": ["x", 2]}}
     assert parse_override("a.b=null") == {"a": {"b": None}}
-
-
-def test_a_mistake_ends_in_one_line_without_a_traceback(repository: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "mulfact.recipe", "--scale", "smok", "--conditions", "baseline"],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: ")
-    assert "Traceback" not in result.stderr
 
 
 def test_the_root_folder_does_not_shadow_the_tokenizers_package(repository: Path) -> None:
@@ -268,7 +227,7 @@ def test_the_command_line_alone_moves_the_output_folder(recipes: Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["../arms/mulfact", "/etc/passwd", "../../x"])
 def test_an_arm_is_a_name_and_not_a_path(recipes: Path, name: str) -> None:
-    with pytest.raises(UserError, match="unknown arm"):
+    with pytest.raises(UserError, match="arm '.*: expected up to 64 letters"):
         compose(recipes, "smoke", name, 0)
 
 
@@ -288,58 +247,3 @@ def test_a_scale_does_not_say_which_seed_is_run(recipes: Path, tmp_path: Path) -
     (tmp_path / "scales" / "mine.yaml").write_text("extends: smoke\nseed: 5\n")
     with pytest.raises(UserError, match=r"mine\.yaml: seed is set on the command line only \(make SEED="):
         compose(tmp_path, "mine", "mulfact", 0)
-
-
-def run_recipe(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m mulfact.recipe` at the scale smoke, with its outputs in a folder."""
-    command = [sys.executable, "-m", "mulfact.recipe", "--scale", "smoke", *arguments, f"outputs={folder}"]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--conditions mulfact --seeds 0", "compare.reference is 'baseline', which is not among the arms ['mulfact']"),
-        ("--conditions baseline --seeds 0", "compare needs two arms and a seed"),
-        ("--conditions baseline mulfact --seeds 0 0", "compare.seeds is [0, 0]: each may stand there once"),
-        ("--conditions baseline mulfact mulfact --seeds 0", "compare.conditions is"),
-    ],
-)
-def test_an_experiment_that_compares_nothing_is_refused_before_it_runs(
-    tmp_path: Path, arguments: str, message: str
-) -> None:
-    result = run_recipe(tmp_path, *arguments.split(), "--experiment", "--set")
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {message}"), result.stderr
-    assert not list(tmp_path.iterdir())
-    assert run_recipe(tmp_path, *arguments.split(), "--set").returncode == 0  # its runs by themselves are welcome
-
-
-def test_an_arm_that_cannot_be_composed_leaves_no_recipe_of_another(tmp_path: Path) -> None:
-    assert "did you mean 'mulfact'" in run_recipe(tmp_path, "--conditions", "baseline", "mulfakt", "--set").stderr
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_recipe_that_changes_is_told_with_its_keys(tmp_path: Path) -> None:
-    arguments = ("--conditions", "baseline", "--set")
-    first = run_recipe(tmp_path, *arguments)
-    assert f"wrote {tmp_path}/smoke/recipes/corpus.yaml" in first.stdout
-    assert run_recipe(tmp_path, *arguments).stdout == ""
-    second = run_recipe(tmp_path, *arguments, "corpus.synthetic.tables=0.2", "corpus.seed=1", "corpus.num_workers=1")
-    assert second.stdout == f"rewrote {tmp_path}/smoke/recipes/corpus.yaml: changed seed, synthetic.tables\n"
-
-
-def test_two_experiments_in_one_folder_are_refused(
-    tmp_path: Path, recipes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mulfact.locks.PATIENCE", 0.2)
-    command = ["recipe", "--recipes", str(recipes), "--scale", "smoke", "--conditions", "baseline", "mulfact"]
-    monkeypatch.setattr(sys, "argv", [*command, "--experiment", "--set", f"outputs={tmp_path}"])
-    with (
-        experiment_lock(tmp_path / "smoke"),
-        pytest.raises(SystemExit, match=f"{tmp_path}/smoke: another make experiment works there"),
-    ):
-        main()
-    assert not (tmp_path / "smoke" / "recipes").exists()
-    main()
-    assert (tmp_path / "smoke" / "recipes").exists()

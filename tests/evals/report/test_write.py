@@ -13,8 +13,9 @@ from fabricated_results import fabricate
 from rich.console import Console
 
 from mulfact.evals.comparison.conclusion import points
+from mulfact.evals.report.answer import summary_table
 from mulfact.evals.report.filters import interval_points
-from mulfact.evals.report.write import mark_facts, summary_table, write_report
+from mulfact.evals.report.write import mark_facts, write_report
 
 ARMS = ["baseline", "mulfact", "mulfact_strict", "placebo", "fifth_arm"]
 VOID = {"meta", "img", "br", "wbr", "link", "hr"}

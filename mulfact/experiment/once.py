@@ -1,0 +1,68 @@
+"""Run a stage's command unless its product is finished, and never over a finished training without being asked.
+
+    python -m mulfact.experiment.once outputs/smoke/recipes/corpus.yaml python data_builders/corpus.py --config ...
+    python -m mulfact.experiment.once --unfinished outputs/smoke/*/seed-*/recipes/eval.yaml    # prints those to do
+
+The Makefile puts it in front of each stage: make says what may have to be made, mulfact/finished.py whether it has.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import yaml
+
+from mulfact.errors import UserError, command
+from mulfact.experiment.cells import Cell
+from mulfact.experiment.standing import KEPT_HASHES, cell_of, examine_cell
+from mulfact.finished import Hashes
+from mulfact.layout import TRAINED
+
+
+@command
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run a stage's command unless its product is finished.")
+    parser.add_argument("--unfinished", action="store_true", help="run nothing; print which recipes are not finished")
+    parser.add_argument("recipe", type=Path, help="the flat recipe of the stage")
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="its command; with --unfinished, more recipes")
+    options = parser.parse_args()
+    if options.unfinished:
+        for recipe in (options.recipe, *map(Path, options.words)):
+            if not renewed(recipe):
+                print(recipe)
+    elif renewed(options.recipe):
+        print(f"{options.recipe}: finished before, by this recipe from these inputs")
+    else:
+        os.execvp(options.words[0], options.words)
+
+
+def renewed(recipe: Path) -> bool:
+    """Return whether the stage of a flat recipe is finished; if so its product gets a new time stamp.
+
+    Raises UserError where a finished training would be lost and nobody has asked for it.
+    """
+    folder, cell = cell_of(recipe)
+    hashes = Hashes(folder / KEPT_HASHES)
+    found = examine_cell(folder, cell, yaml.load(recipe.read_text(encoding="utf-8"), yaml.CSafeLoader), hashes)
+    hashes.save()
+    if found.finished:
+        for path in filter(Path.is_file, cell.ends(folder)):
+            path.touch()
+    elif cell.stage in TRAINED and not found.missing and not os.environ.get("AGAIN"):
+        raise UserError(refusal({cell: (str(found), found.seconds)}))
+    return found.finished
+
+
+def refusal(lost: dict[Cell, tuple[str, float | None]]) -> str:
+    """Return what is told before finished trainings would be lost: which, why, and the hours that they took."""
+    hours = sum(seconds or 0.0 for _, seconds in lost.values()) / 3600
+    named = "; ".join(f"{cell.name} ({why}; {(seconds or 0.0) / 3600:.2f} h)" for cell, (why, seconds) in lost.items())
+    trainings = "a finished training" if len(lost) == 1 else f"{len(lost)} finished trainings"
+    return (
+        f"{trainings} of {hours:.2f} hours would be made again: {named}. Say AGAIN=1 if that is meant; to keep both, "
+        "give this experiment a folder of its own with OUTPUTS="
+    )
+
+
+if __name__ == "__main__":
+    main()
