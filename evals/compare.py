@@ -20,7 +20,7 @@ from mulfact.evals.comparison.arms import describe_arms
 from mulfact.evals.comparison.conclusion import conclude, fallback
 from mulfact.evals.comparison.deviations import MINIMUM_SEEDS, deviations, is_preregistered
 from mulfact.evals.comparison.estimates import accuracies, contrasts, differences, tasks_of
-from mulfact.evals.comparison.learning import curve_folders, halves_folders, learning, read_halves
+from mulfact.evals.comparison.learning import curve_folders, embeddings, halves_folders, learning, read_halves
 from mulfact.evals.comparison.outcomes import (
     curves,
     error_classes,
@@ -108,6 +108,7 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "error_examples": error_examples(runs, task, stage),
         "curves": training,
         "learning": learning(runs),
+        "embeddings": embeddings(runs),
         "halves": [read_halves(folder) for folder in halves_folders(Path(arguments.shared_dir))],
         "reward_trends": reward_trends(training["grpo"]),
         "unigram_bits_per_byte": unigram_bits_per_byte(runs),

@@ -30,6 +30,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from mulfact.data_builders.problems.items import Benchmark, Item
 from mulfact.errors import UserError, command
 from mulfact.evals.evaluation.budgets import GOLD_OVER_BUDGET, gold_over_budget, prompt_limit, warn_of
+from mulfact.evals.evaluation.embeddings import write_embeddings
 from mulfact.evals.evaluation.harness import Checkpoint, load_checkpoint, run_task
 from mulfact.evals.evaluation.predictions import prediction, summary, write_predictions
 from mulfact.evals.evaluation.tasks import FAMILIES, read_benchmarks, task_config
@@ -100,6 +101,7 @@ def evaluate_run(arguments: EvalArguments) -> None:
             used = arguments.use_tasks if stage in arguments.use_stages else []
             rows, use = evaluate(checkpoint, benchmarks, arguments, limits[stage], used)
             results[stage] = save(folder / stage, checkpoint, benchmarks, rows, over_budget)
+            write_embeddings(folder / stage, Path(checkpoint), read_facts(arguments.tokenizer))
             if used:
                 write_use(folder / stage / USE_FILE, use)
                 print_use(stage, use)

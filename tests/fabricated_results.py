@@ -98,6 +98,7 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         "curves": curves(conditions, seeds, random) | ({"grpo": []} if gated else {}),
         "learning": learning(conditions, seeds),
         "halves": [],
+        "embeddings": embeddings(others),
         "reward_trends": [] if gated else [
             {"condition": arm, "seed": seed, "first_third": 0.25, "last_third": 0.45 + place / 100, "slope": 0.01,
              "p_value": 0.0004, "largest_kl": 0.03, "largest_repetition": 0.02}
@@ -259,3 +260,15 @@ def learning(conditions: list[str], seeds: list[int]) -> dict[str, Any]:
             for arm in conditions for form in ("plain", "question")
         ],
     }  # fmt: skip
+
+
+def embeddings(arms: list[str]) -> list[dict[str, Any]]:
+    """Return maps on which the facts lie on a grid of their operands."""
+    operands = [(a, b) for a in range(1, 10) for b in range(1, 10)]
+    return [
+        {"condition": arm, "seed": 0, "stage": stage, "explained_variance": [0.4, 0.2],
+         "ridge": {"r2": 0.61, "p_value": 0.001, "r2_of_chance": 0.03, "mean_absolute_error": 6.5},
+         "facts": [{"token": f"<MUL_{a}_{b}>", "text": f"{a}*{b}", "operands": [a, b], "value": a * b, "x": a - 5,
+                    "y": b - 5, "predicted": a * b + 1} for a, b in operands]}
+        for arm in arms for stage in ("pretrain", "sft")
+    ]  # fmt: skip

@@ -16,6 +16,7 @@ import pandas as pd
 from mulfact.errors import UserError
 from mulfact.evals.comparison.runs import Run
 from mulfact.evals.curves.records import CURVE, KNOWN_BITS, RunCurve, read_curve, survival
+from mulfact.evals.evaluation.embeddings import EMBEDDINGS
 from mulfact.layout import output_of
 from mulfact.provenance import PROVENANCE
 
@@ -39,6 +40,20 @@ def read_halves(folder: Path) -> dict[str, Any]:
         return json.loads((folder / "halves.json").read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}/halves.json cannot be read ({error!r}): run make halves again") from error
+
+
+def embeddings(runs: Mapping[tuple[str, int], Run]) -> list[dict[str, Any]]:
+    """Return what the embeddings of each checkpoint's fact tokens tell, with the facts of each arm's first seed."""
+    rows: list[dict[str, Any]] = []
+    for (condition, seed), run in runs.items():
+        first = all(row["condition"] != condition or row["seed"] == seed for row in rows)
+        for stage in run.stages:
+            path = output_of(run.folder, "eval") / stage / EMBEDDINGS
+            if path.is_file():
+                means = json.loads(path.read_text())
+                facts = means["facts"] if first else []
+                rows.append({"condition": condition, "seed": seed, "stage": stage, **means, "facts": facts})
+    return rows
 
 
 def learning(runs: Mapping[tuple[str, int], Run]) -> dict[str, Any] | None:

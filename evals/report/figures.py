@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mulfact.evals.report.embedding_figures import embedding_figure
 from mulfact.evals.report.figure_style import Results, drawing, labels, looks, small_multiples, task_label
 from mulfact.evals.report.item_figures import error_figure, heatmap_figure
 from mulfact.evals.report.learning_figures import known_figure, learned, learning_figure, unknown_figure
@@ -43,7 +44,7 @@ def draw_figures(results: Results, folder: Path) -> dict[str, Path]:
     """Write every figure the results have data for as <folder>/<name>.png and return the paths by name, in order.
 
     Names: pretrain, learning_<kind of fact>, not_known_yet, known_<kind of fact>,
-    accuracy_<family>, forest_<family>, heatmap_accuracy, heatmap_usage, errors_<family>, grpo,
+    accuracy_<family>, forest_<family>, heatmap_accuracy, heatmap_usage, embeddings, errors_<family>, grpo,
     generated_tokens, fact_tokens.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +69,7 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
         *[(f"forest_{name}", lambda name=name: forest_figure(results, name)) for name in families],
         ("heatmap_accuracy", lambda: heatmap_figure(results, results["heatmaps"], share=True)),
         ("heatmap_usage", lambda: heatmap_figure(results, results["usage"], share=False)),
+        ("embeddings", lambda: embedding_figure(results)),
         *[(f"errors_{name}", lambda name=name: error_figure(results, name)) for name in families],
         ("grpo", lambda: grpo_figure(results)),
         ("generated_tokens", lambda: count_figure(results, "generated_tokens", "tokens per completion")),

@@ -24,7 +24,7 @@ from mulfact.evals.report.item_figures import error_figure
 NAMES = [
     "pretrain", "learning_products", "not_known_yet", "known_products",
     "accuracy_gsm8k", "accuracy_arithmetic", "accuracy_word_problem", "forest_gsm8k", "forest_arithmetic",
-    "forest_word_problem", "heatmap_accuracy", "heatmap_usage", "errors_gsm8k", "errors_arithmetic",
+    "forest_word_problem", "heatmap_accuracy", "heatmap_usage", "embeddings", "errors_gsm8k", "errors_arithmetic",
     "errors_word_problem", "grpo", "generated_tokens", "fact_tokens",
 ]  # fmt: skip
 
@@ -47,12 +47,19 @@ def test_any_number_of_arms_and_seeds(arms: int, seeds: int) -> None:
 def test_figures_without_data_are_left_out() -> None:
     results = fabricate(["baseline", "mulfact"], [0])
     results["curves"] = {"pretrain": [], "grpo": []}
-    results["learning"] = None
+    results["learning"], results["embeddings"] = None, []
     results["usage"] = {"baseline": {"sft": np.zeros((9, 9)).tolist()}}
     results["error_classes"] = []
     for row in results["accuracy"]:
         row["fact_tokens"] = 0.0
-    absent = {*NAMES[:4], "grpo", "heatmap_usage", "fact_tokens", *[name for name in NAMES if "errors" in name]}
+    absent = {
+        *NAMES[:4],
+        "embeddings",
+        "grpo",
+        "heatmap_usage",
+        "fact_tokens",
+        *[name for name in NAMES if "errors" in name],
+    }
     assert {name for name, _ in figures(results)} == set(NAMES) - absent
 
 
