@@ -22,18 +22,16 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from mulfact.errors import UserError, command
+from mulfact.recipe import compose
 from mulfact.tokenizers.base import read_tokenizer, train
 from mulfact.tokenizers.build import add_facts, save
+from mulfact.tokenizers.custom import read_settings
 from mulfact.tokenizers.encode import BulkEncoder
-from mulfact.tokenizers.facts import Facts, FactSettings
+from mulfact.tokenizers.facts import Facts
 from mulfact.tokenizers.list_rewrites import read_texts
 
-ARMS = {
-    "baseline": FactSettings(),
-    "mulfact": FactSettings(mode="weak"),
-    "mulfact_strict": FactSettings(mode="strict"),
-    "mulfact_20": FactSettings(mode="weak", max_operand=20),
-}
+NOT_HERE = ("placebo",)  # its words are counted in a corpus
+RECIPES = Path(__file__).parents[1] / "recipes"
 BATCH = 256
 
 
@@ -41,7 +39,8 @@ BATCH = 256
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the speed of the arms' tokenizers.")
     parser.add_argument("--data", type=Path, required=True, help="folder with gsm8k/ and corpus/")
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    arms = sorted(path.stem for path in (RECIPES / "arms").glob("*.yaml") if path.stem not in NOT_HERE)
+    parser.add_argument("--arms", nargs="+", default=arms, choices=arms)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--vocab_size", type=int, default=8192)
     arguments = parser.parse_args()
@@ -81,7 +80,7 @@ def build_arms(texts: list[str], vocab_size: int, scratch: Path, arms: list[str]
     base = train(texts, vocab_size).to_str()
     folders = {}
     for arm in dict.fromkeys(("baseline", *arms)):
-        tokenizer, settings = Tokenizer.from_str(base), ARMS[arm]
+        tokenizer, settings = Tokenizer.from_str(base), read_settings(compose(RECIPES, "smoke", arm, 0)["tokenizer"])
         tokens = tuple(settings.tokens())
         facts = Facts(settings.mode, vocab_size + 512, tokenizer.get_vocab_size(), tokens, settings)
         folders[arm] = scratch / arm

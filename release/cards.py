@@ -24,7 +24,7 @@ from mulfact.modeling.posttraining.readiness_record import RECORD, read_record, 
 from mulfact.provenance import input_hash, read_provenance
 from mulfact.release.eval_results import write_eval_results
 from mulfact.release.repositories import POINT, Repository, checkpoint_name, points, shared_name, tokenizer_name
-from mulfact.tokenizers.card import KINDS
+from mulfact.tokenizers.card import description
 from mulfact.tokenizers.facts import read_facts
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -132,7 +132,7 @@ class Cards:
             adapter=ADAPTER if (folder / ADAPTER).is_dir() else None,
             data=metadata.datasets,
             tokenizer_id=self.repo_id(tokenizer_name(self.scale, condition)),
-            tokenizer_kind=KINDS[facts.mode],
+            tokenizer_kind=description(facts.settings),
             facts=facts,
             ledger=ledger,
             rows=rows,

@@ -20,7 +20,7 @@ from mulfact.errors import UserError, command
 from mulfact.layout import output_of, playground_folder, report_folder
 from mulfact.provenance import stage_output
 from mulfact.tokenizers.base import read_tokenizer
-from mulfact.tokenizers.card import KINDS
+from mulfact.tokenizers.card import description
 from mulfact.tokenizers.facts import read_facts
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -75,7 +75,7 @@ def describe_arm(folder: Path) -> dict[str, Any]:
     facts = read_facts(folder)
     read_tokenizer(folder / "tokenizer.json")  # a damaged file is told here, not in a browser
     return {
-        "kind": KINDS[facts.mode],
+        "kind": description(facts.settings),
         "tokenizer": json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")),
         "config": json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")),
         "facts": {index: {"token": fact.token, "text": fact.text} for index, fact in facts.by_id.items()},

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from mulfact.tokenizers.base import train
 from mulfact.tokenizers.build import add_facts, fit_facts, save
 from mulfact.tokenizers.custom import parse_custom_tokens
-from mulfact.tokenizers.facts import FactSettings
+from mulfact.tokenizers.facts import FactSettings, Subset
 
 TEXTS = [
     "Each box has 6 × 9 = 54 pens, so the box of the box is full.",
@@ -19,6 +19,7 @@ TEXTS = [
     "He buys 3*4=<<3*4=12>>12 apples for $5 each.\n#### 60",
     "六九五十四，六乘九等于五十四。",
 ]
+BASE_VOCAB_SIZE = 300
 CUSTOM = [
     {"patterns": ["of the", "of  the"], "name": "<OF_THE>", "text": "of the"},
     {"patterns": ["café noir"], "name": "<COFFEE>", "text": "café noir"},
@@ -32,16 +33,29 @@ ARMS: dict[str, FactSettings] = {
     "strict": FactSettings("strict"),
     "weak_20": FactSettings("weak", max_operand=20),
     "strict_12": FactSettings("strict", max_operand=12),
-    "canonical": FactSettings("weak", canonical_order=True),
-    "canonical_strict_12": FactSettings("strict", 12, canonical_order=True),
+    "in_order": FactSettings("weak", canonical_order=True),
+    "in_order_strict_12": FactSettings("strict", 12, canonical_order=True),
     "literal": FactSettings("weak", token_names="literal"),
     "literal_strict": FactSettings("strict", token_names="literal"),
     "asterisk_only": FactSettings("weak", surface_forms=("asterisk",)),
     "no_words": FactSettings("strict", surface_forms=("asterisk", "times_sign", "times")),
     "words": FactSettings("strict", surface_forms=("asterisk", "words")),
     "custom": FactSettings("custom", custom_tokens=parse_custom_tokens(CUSTOM)),
+    "sums": FactSettings("weak", operation="add"),
+    "sums_strict": FactSettings("strict", operation="add"),
+    "sums_in_order": FactSettings("strict", canonical_order=True, operation="add"),
+    "plain": FactSettings("weak", subset=Subset(0)),
+    "plain_strict": FactSettings("strict", subset=Subset(0)),
+    "plain_sums": FactSettings("weak", operation="add", subset=Subset(0)),
+    "half": FactSettings("weak", subset=Subset(0.5, seed=1)),
+    "other_half": FactSettings("weak", subset=Subset(0.5, seed=1, complement=True)),
+    "half_strict": FactSettings("strict", subset=Subset(0.5)),
+    "half_literal": FactSettings("weak", token_names="literal", subset=Subset(0.5)),
+    "half_sums": FactSettings("weak", operation="add", subset=Subset(0.5)),
+    "half_custom": FactSettings("custom", custom_tokens=parse_custom_tokens(CUSTOM), subset=Subset(0.5)),
+    "digits": FactSettings(digits="split"),
+    "weak_digits": FactSettings("weak", digits="split"),
 }
-BASE_VOCAB_SIZE = 300
 
 
 @cache

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
@@ -35,11 +35,14 @@ class TokenizerArguments:
     corpus: str = field(metadata={"help": "Corpus folder; the placebo arm counts its words there."})
     vocab_size: int = field(metadata={"help": "Rows of the model's embedding in every arm: a multiple of 64."})
     mode: str = field(metadata={"help": "none, weak (6*9), strict (6*9=54), placebo or custom."})
+    operation: str = field(metadata={"help": "multiply or add (3+4): what weak and strict read."})
     max_operand: int = field(metadata={"help": "Largest operand of a fact, up to 20."})
+    subset: dict = field(metadata={"help": "The facts that have a token: {share: 1.0, seed: 0, complement: false}."})
     canonical_order: bool = field(metadata={"help": "Write 9*6 as the token of 6*9 as well."})
     token_names: str = field(metadata={"help": "structured (<MUL_6_9>) or literal (6*9)."})
     surface_forms: list[str] = field(metadata={"help": "Spellings that are rewritten."})
     custom_tokens: list[dict] = field(metadata={"help": "With mode custom: a list of {patterns, name, text}."})
+    digits: str = field(metadata={"help": "bpe, or split: each digit a token."})
     model_max_length: int = field(metadata={"help": "Positions of the model."})
 
 
@@ -97,10 +100,13 @@ def fit_facts(settings: FactSettings, base: Tokenizer, vocab_size: int) -> Facts
 
 def add_facts(tokenizer: Tokenizer, facts: Facts) -> Tokenizer:
     """Give `tokenizer` the fact tokens, the normalizer that writes them and the decoder that renders them as text."""
+    if facts.settings.digits == "split":
+        split_digits(tokenizer)
     steps = fact_normalizers(facts.settings)
     if steps:
         own = [tokenizer.normalizer] if tokenizer.normalizer is not None else []
         tokenizer.normalizer = normalizers.Sequence([*own, *steps])
+    if facts.fact_tokens:
         tokenizer.decoder = decoders.Sequence([*fact_decoders(facts.settings), decoders.ByteLevel()])
         # special=False: TRL and lighteval decode with skip_special_tokens=True, and the facts must not vanish.
         # normalized=True: the names are looked for in the text that the normalizer wrote.
@@ -108,6 +114,16 @@ def add_facts(tokenizer: Tokenizer, facts: Facts) -> Tokenizer:
     for token, index in facts.ids.items():
         assert tokenizer.token_to_id(token) == index, f"{token} has id {tokenizer.token_to_id(token)}, not {index}"
     return tokenizer
+
+
+def split_digits(tokenizer: Tokenizer) -> None:
+    """Let `tokenizer` cut its text around each digit, so that no token but an added one holds a digit and more.
+
+    The vocabulary stays as it is: tokens such as `54` are never reached.
+    """
+    digit = pre_tokenizers.Split(Regex("[0-9]"), behavior="isolated")
+    own = [tokenizer.pre_tokenizer] if tokenizer.pre_tokenizer is not None else []
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digit, *own])
 
 
 def save(tokenizer: Tokenizer, facts: Facts, model_max_length: int, folder: Path) -> None:

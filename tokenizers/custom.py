@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mulfact.errors import UserError
-from mulfact.tokenizers.facts import FactSettings, FactToken
+from mulfact.errors import UserError, unknown
+from mulfact.tokenizers.facts import FactSettings, FactToken, Subset
 
 KEY = "tokenizer.custom_tokens"
 WORD = "[0-9A-Za-z_]"
@@ -24,7 +24,23 @@ def read_settings(section: Mapping[str, Any]) -> FactSettings:
         token_names=section["token_names"],
         surface_forms=tuple(section["surface_forms"]),
         custom_tokens=parse_custom_tokens(section["custom_tokens"]),
+        operation=section["operation"],
+        digits=section["digits"],
+        subset=parse_subset(section["subset"]),
     )
+
+
+def parse_subset(entry: Mapping[str, Any]) -> Subset:
+    """Return which facts have a token. Raises UserError for a key or a value that is none of a subset's."""
+    kinds = {"share": int | float, "seed": int, "complement": bool}
+    for key, value in entry.items():
+        if key not in kinds:
+            raise unknown("key", key, kinds, "tokenizer.subset")
+        if not isinstance(value, kinds[key]) or (isinstance(value, bool) and key != "complement"):
+            raise UserError(
+                f"tokenizer.subset.{key} is {value!r}: expected {{share: 0.5, seed: 0, complement: false}} or such"
+            )
+    return Subset(**entry)
 
 
 def parse_custom_tokens(entries: Iterable[Any]) -> tuple[FactToken, ...]:

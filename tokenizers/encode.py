@@ -88,7 +88,7 @@ def unrewritten(tokenizer_folder: str | Path, facts: Facts) -> tuple[dict[str, A
         raise UserError(f"{path} was built with another grammar of facts than this version's: build it again")
     content["normalizer"] = {"type": "Sequence", "normalizers": kept} if kept else None
     # A literal name such as 6*9 stands between private marks in rewritten text.
-    written = {fact.token: spell(fact, facts.settings.token_names) for fact in facts.fact_tokens}
+    written = {fact.token: spell(fact, facts.settings) for fact in facts.fact_tokens}
     for token in content["added_tokens"]:
         token["content"] = written.get(token["content"], token["content"])
     return content | {"padding": None, "truncation": None}, bool(ours)  # a trainer may have left its own behind

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mulfact.tokenizers.contexts import EQUALS
 from mulfact.tokenizers.custom import WORD, is_word
 from mulfact.tokenizers.facts import FactSettings, FactToken
-from mulfact.tokenizers.marks import CUE_CONTEXT, MARK, RECITED, Mark, ascii_cue_context, product_marks
+from mulfact.tokenizers.marks import CUE_CONTEXT, MARK, RECITED, Mark, ascii_cue_context, fact_marks
 from mulfact.tokenizers.spellings import (
     RECITED_NUMBERS,
     Spellings,
@@ -20,12 +20,12 @@ from mulfact.tokenizers.spellings import (
     any_of,
     escape,
     operand_spellings,
-    product_spellings,
+    result_spellings,
 )
 
 # Private-use characters. A MARK that is already in the text is escaped before anything else and restored at the end.
 ESCAPED_MARK = "\ue001\ue000\ue001"
-PRODUCT = "\ue000\ue002"  # before the product, while a strict token is being spelled
+RESULT = "\ue000\ue002"  # before the product or sum, while a strict token is being spelled
 OPEN, CLOSE = "\ue003", "\ue004"  # around a literal token name, so that only what the grammar found is that token
 
 
@@ -41,35 +41,44 @@ class Grammar:
 
 
 def build_grammar(settings: FactSettings) -> Grammar:
-    """Return the grammar of an arm; without fact tokens it is empty."""
-    if not settings.multiplies:
-        return custom_grammar(settings.tokens())
-    written = {spell(fact, settings.token_names): fact for fact in settings.tokens()}
-    pieces = pair_pieces(settings) if settings.canonical_order else operand_pieces(settings)
-    marks = tuple(product_marks(settings))
-    return Grammar(marks, tuple(pieces), written, CUE_CONTEXT, ascii_cue_context(settings))
+    """Return the grammar of an arm; without facts it is empty."""
+    if not settings.calculates:
+        return custom_grammar(settings)
+    written = {spell(fact, settings): fact for fact in settings.facts()}
+    uniform = len(settings.tokens()) in (0, len(written)) and not settings.canonical_order
+    pieces = operand_pieces(settings) if uniform else pair_pieces(settings)
+    return Grammar(tuple(fact_marks(settings)), tuple(pieces), written, CUE_CONTEXT, ascii_cue_context(settings))
 
 
-def spell(fact: FactToken, token_names: str = "structured") -> str:
-    """Return what the pieces write for a token: its name, between private marks when the name is ordinary text."""
-    return f"{OPEN}{fact.token}{CLOSE}" if token_names == "literal" or fact.token == fact.text else fact.token
+def spell(fact: FactToken, settings: FactSettings) -> str:
+    """Return what the pieces write for a fact: its token's name, between private marks when that is ordinary text.
+
+    A fact without a token is written as its text.
+    """
+    if not settings.has_token(fact):
+        return fact.text
+    return f"{OPEN}{fact.token}{CLOSE}" if settings.token_names == "literal" or fact.token == fact.text else fact.token
 
 
 def operand_pieces(settings: FactSettings) -> list[tuple[str, str]]:
-    """Return the pieces that write a token operand by operand: 18 for 81 facts, 54 with their products.
+    """Return the pieces that write every fact alike, operand by operand: 18 for 81 facts, 36 or more with results.
 
     Large numbers come first, so that 6▮ is not taken out of 16▮, nor ▮seven out of ▮seventeen.
     """
-    literal = settings.token_names == "literal"
-    head, star, sign, tail = (OPEN, "*", "=", CLOSE) if literal else ("<MUL_", "_", "_", ">")
+    if not settings.tokens():
+        head, star, sign, tail = "", settings.kind.sign, "=", ""
+    elif settings.token_names == "literal":
+        head, star, sign, tail = OPEN, settings.kind.sign, "=", CLOSE
+    else:
+        head, star, sign, tail = f"<{settings.kind.prefix}_", "_", "_", ">"
     operands = operand_spellings(settings)
     downwards = sorted(operands, reverse=True)
     pieces = [(f"{any_of({n: operands[n]}, capitals=True)}{MARK}", f"{head}{n}{star}{MARK}") for n in downwards]
     if settings.mode == "weak":
         return pieces + [(second(n, operands), f"{n}{tail}") for n in downwards]
-    products = product_spellings(settings)
-    pieces += [(f"{second(n, operands)}(?:{EQUALS})?", f"{n}{sign}{PRODUCT}") for n in downwards]
-    return pieces + [(f"{PRODUCT}{any_of({p: products[p]})}", f"{p}{tail}") for p in sorted(products, reverse=True)]
+    results = result_spellings(settings)
+    pieces += [(f"{second(n, operands)}(?:{EQUALS})?", f"{n}{sign}{RESULT}") for n in downwards]
+    return pieces + [(f"{RESULT}{any_of({c: results[c]})}", f"{c}{tail}") for c in sorted(results, reverse=True)]
 
 
 def second(number: int, operands: Spellings) -> str:
@@ -79,23 +88,24 @@ def second(number: int, operands: Spellings) -> str:
 
 
 def pair_pieces(settings: FactSettings) -> list[tuple[str, str]]:
-    """Return the pieces that write a token in one go, for canonical order, where 6▮9 and 9▮6 are the same token."""
-    operands, products = operand_spellings(settings), product_spellings(settings)
+    """Return the pieces that write a fact in one go: in canonical order, and where not every fact has a token."""
+    operands, results = operand_spellings(settings), result_spellings(settings)
 
     def pair(a: int, b: int) -> str:
         return f"{any_of({a: operands[a]}, capitals=True)}{second(b, operands)}"
 
     pieces = []
     for a, b in sorted(settings.pairs(), key=lambda ab: (max(ab), min(ab)), reverse=True):
-        product = f"(?:{EQUALS})?{any_of({a * b: products[a * b]})}" if settings.mode == "strict" else ""
-        pairs = alternation(dict.fromkeys((pair(a, b), pair(b, a))))
-        pieces.append((f"{pairs}{product}", spell(settings.product_token(a, b), settings.token_names)))
+        result = f"(?:{EQUALS})?{any_of({0: results[settings.kind.result(a, b)]})}" if settings.mode == "strict" else ""
+        orders = ((a, b), (b, a)) if settings.canonical_order else ((a, b),)
+        pairs = alternation(dict.fromkeys(pair(*order) for order in orders))
+        pieces.append((f"{pairs}{result}", spell(settings.fact(a, b), settings)))
     return pieces
 
 
-def custom_grammar(tokens: list[FactToken]) -> Grammar:
+def custom_grammar(settings: FactSettings) -> Grammar:
     """Return the grammar of literal words: each pattern counts where it is not a part of a longer word."""
-    patterns = [(pattern, fact) for fact in tokens for pattern in fact.patterns]
+    patterns = [(pattern, fact) for fact in settings.facts() for pattern in fact.patterns]
     cases = [
         (f"(?<!{WORD})" if is_word(pattern[0]) else "")
         + f"(?=({escape(pattern)})"
@@ -103,5 +113,5 @@ def custom_grammar(tokens: list[FactToken]) -> Grammar:
         for pattern, _ in patterns
     ]
     marks = (Mark(alternation(cases), tuple(pattern for pattern, _ in patterns)),) if patterns else ()
-    pieces = tuple((MARK + escape(pattern), spell(fact)) for pattern, fact in patterns)
-    return Grammar(marks, pieces, {spell(fact): fact for fact in tokens})
+    pieces = tuple((MARK + escape(pattern), spell(fact, settings)) for pattern, fact in patterns)
+    return Grammar(marks, pieces, {spell(fact, settings): fact for fact in settings.facts()})

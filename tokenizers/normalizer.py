@@ -9,6 +9,7 @@ from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 from mulfact.tokenizers.facts import FactSettings
 from mulfact.tokenizers.grammar import CLOSE, ESCAPED_MARK, OPEN, build_grammar, spell
 from mulfact.tokenizers.marks import MARK
+from mulfact.tokenizers.spellings import escape
 
 
 def fact_normalizers(settings: FactSettings) -> list[normalizers.Normalizer]:
@@ -27,21 +28,23 @@ def fact_normalizers(settings: FactSettings) -> list[normalizers.Normalizer]:
 def fact_decoders(settings: FactSettings) -> list[decoders.Decoder]:
     """Return the steps that turn the name of a fact token into its text, in the byte alphabet that ByteLevel decodes.
 
-    The names of products are taken apart by pattern (`<MUL_6_9>` to `6*9`), in a few steps for any number of tokens;
-    MARK, which no byte-level token contains, keeps ordinary tokens such as `9>` out of it.
+    The names of products and sums are taken apart by pattern (`<MUL_6_9>` to `6*9`), in a few steps for any number of
+    tokens; MARK, which no byte-level token contains, keeps ordinary tokens such as `9>` out of it.
     """
-    if not settings.multiplies:
-        return [decoders.Replace(spell(fact), byte_level(fact.text)) for fact in settings.tokens()]
+    if not settings.calculates:
+        return [decoders.Replace(spell(fact, settings), byte_level(fact.text)) for fact in settings.tokens()]
+    if not settings.tokens():
+        return []
     if settings.token_names == "literal":
         return [decoders.Replace(OPEN, ""), decoders.Replace(CLOSE, "")]
-    number, strict = "[1-9][0-9]*", settings.mode == "strict"
-    product = rf"={number}" if strict else ""
-    equals = [decoders.Replace(Regex(rf"(?<=\A{MARK}{number}\*{number})_(?={number}>\z)"), "=")] if strict else []
+    kind, number, strict = settings.kind, "[1-9][0-9]*", settings.mode == "strict"
+    operands, result = rf"{number}{escape(kind.sign)}{number}", rf"={number}" if strict else ""
+    equals = [decoders.Replace(Regex(rf"(?<=\A{MARK}{operands})_(?={number}>\z)"), "=")] if strict else []
     return [
-        decoders.Replace(Regex(rf"\A<MUL_(?=(?:{number}_){{{2 if strict else 1}}}{number}>\z)"), MARK),
-        decoders.Replace(Regex(rf"(?<=\A{MARK}{number})_"), "*"),
+        decoders.Replace(Regex(rf"\A<{kind.prefix}_(?=(?:{number}_){{{2 if strict else 1}}}{number}>\z)"), MARK),
+        decoders.Replace(Regex(rf"(?<=\A{MARK}{number})_"), kind.sign),
         *equals,
-        decoders.Replace(Regex(rf"(?<=\A{MARK}{number}\*{number}{product})>"), ""),
+        decoders.Replace(Regex(rf"(?<=\A{MARK}{operands}{result})>"), ""),
         decoders.Replace(MARK, ""),
     ]
 

@@ -36,11 +36,11 @@ class Pair:
 
 
 def choose_pairs(texts: Iterable[str], settings: FactSettings) -> list[Pair]:
-    """Return a pair of words for each fact of the weak arm with the same table, counted in `texts`.
+    """Return a pair of words for each fact that has a token in the weak arm of the same table, counted in `texts`.
 
     Raises UserError when the texts have too few different pairs.
     """
-    table = FactSettings("weak", settings.max_operand, settings.canonical_order)
+    table = settings.replaced()
     rewriter = Rewriter(table)
     facts, pairs = Counter[str](), Counter[tuple[str, str]]()
     for text in texts:

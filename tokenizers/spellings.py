@@ -19,13 +19,13 @@ def operand_spellings(settings: FactSettings, forms: Iterable[str] | None = None
     }
 
 
-def product_spellings(settings: FactSettings, forms: Iterable[str] | None = None) -> Spellings:
-    """Return the ways to write each product."""
+def result_spellings(settings: FactSettings, forms: Iterable[str] | None = None) -> Spellings:
+    """Return the ways to write each product or sum."""
     forms = settings.surface_forms if forms is None else forms
     numbers = range(1, settings.max_operand + 1)
     return {
-        p: [str(p)] + number_words(p) * ("words" in forms) + chinese_numerals(p) * ("chinese" in forms)
-        for p in sorted({a * b for a in numbers for b in numbers})
+        c: [str(c)] + number_words(c) * ("words" in forms) + chinese_numerals(c) * ("chinese" in forms)
+        for c in sorted({settings.kind.result(a, b) for a in numbers for b in numbers})
     }
 
 

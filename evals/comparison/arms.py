@@ -5,7 +5,7 @@ from typing import Any
 
 from mulfact.evals.comparison.runs import Run
 from mulfact.layout import output_of
-from mulfact.tokenizers.card import KINDS
+from mulfact.tokenizers.card import description
 from mulfact.tokenizers.facts import read_facts
 
 
@@ -18,7 +18,7 @@ def describe_arms(runs: Mapping[tuple[str, int], Run]) -> dict[str, dict[str, An
             ends = dict.fromkeys((*facts.fact_tokens[:1], *facts.fact_tokens[-1:]))
             described[condition] = {
                 "mode": facts.mode,
-                "description": KINDS[facts.mode],
+                "description": description(facts.settings),
                 "added_tokens": len(facts.fact_tokens),
                 "examples": [{"token": fact.token, "text": fact.text} for fact in ends],
             }

@@ -67,7 +67,7 @@ def usage(runs: Runs) -> dict[str, dict[str, list[list[int]]]]:
     def measure(tables: list[tuple[Run, pd.DataFrame]]) -> list[list[int]]:
         counts = np.zeros((9, 9), dtype=int)
         for run, table in tables:
-            operands = {name: fact["operands"] for name, fact in fact_tokens(run).items() if fact["operands"]}
+            operands = products(run)
             for name, count in table["fact_tokens"].explode().value_counts().items():
                 a, b = operands.get(str(name), (0, 0))
                 if 1 <= a <= 9 and 1 <= b <= 9:
@@ -85,6 +85,16 @@ def fact_tokens(run: Run) -> dict[str, dict[str, Any]]:
         "facts.json",
         lambda path: {fact["token"]: fact for fact in parse_json(path)["fact_tokens"]},
     )
+
+
+def products(run: Run) -> dict[str, tuple[int, int]]:
+    """Return the operands of the tokens that stand for products, by token name: not those of sums or of words."""
+    tokens = {name: fact for name, fact in fact_tokens(run).items() if fact["operands"]}
+    return {
+        name: tuple(fact["operands"])
+        for name, fact in tokens.items()
+        if fact.get("operation", "multiply") == "multiply"
+    }
 
 
 def gold_over_budget(runs: Runs) -> dict[str, dict[str, float | None]]:

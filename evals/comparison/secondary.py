@@ -12,7 +12,7 @@ from mulfact.data_builders.problems.prompts import ANNOTATION
 from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.estimates import estimate_mean, matrix, tasks_of
-from mulfact.evals.comparison.outcomes import fact_tokens
+from mulfact.evals.comparison.outcomes import products
 from mulfact.evals.comparison.runs import Run, stages_of
 from mulfact.evals.comparison.significance import seed_mean
 from mulfact.tokenizers.facts import FactSettings
@@ -89,7 +89,7 @@ def fact_use(runs: Runs, called_up_to: Callable[[int], CalledFor]) -> list[Entry
     entries = []
     for condition in dict.fromkeys(condition for condition, _ in runs):
         group = [run for (name, _), run in runs.items() if name == condition]
-        operands = {name: ordered(fact["operands"]) for name, fact in fact_tokens(group[0]).items() if fact["operands"]}
+        operands = {name: ordered(pair) for name, pair in products(group[0]).items()}
         facts = called_up_to(max(9, *(second for _, second in operands.values()))) if operands else {}
         for stage in stages_of(runs):
             tables = pd.concat([run.predictions[stage] for run in group])

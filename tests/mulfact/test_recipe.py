@@ -1,7 +1,9 @@
 """Recipes: composition, what may differ between two arms, and errors that name the nearest valid key."""
 
+import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,15 +29,28 @@ def flatten(value: object, prefix: str = "") -> dict[str, object]:
     return {key: leaf for name, below in value.items() for key, leaf in flatten(below, f"{prefix}.{name}").items()}
 
 
-def test_two_arms_differ_in_the_tokenizer_and_the_paths_only(recipes: Path) -> None:
-    arms = {arm: flatten(compose(recipes, "smoke", arm, 0)) for arm in ("baseline", "mulfact")}
-    assert arms["baseline"].keys() == arms["mulfact"].keys()
-    differing = {key for key, value in arms["baseline"].items() if arms["mulfact"][key] != value}
-    tokenizer_keys = {key for key in differing if key.startswith(".tokenizer.") and key != ".tokenizer.output_dir"}
-    assert tokenizer_keys == {".tokenizer.mode"}
-    for key in differing - tokenizer_keys:
-        baseline, mulfact = str(arms["baseline"][key]), str(arms["mulfact"][key])
-        assert baseline.replace("/baseline/", "/mulfact/") == mulfact, key
+ARMS = sorted(path.stem for path in (REPOSITORY / "recipes" / "arms").glob("*.yaml"))
+
+
+def test_any_two_arms_differ_in_the_tokenizer_and_the_paths_only(recipes: Path) -> None:
+    arms = {arm: flatten(compose(recipes, "smoke", arm, 0)) for arm in ARMS}
+    assert {"baseline", "canonical", "mulfact", "mulfact_strict", "sums", "digits", "mulfact_digits", "placebo"} <= set(
+        arms
+    )
+    for first, second in itertools.combinations(arms, 2):
+        one, other = arms[first], arms[second]
+        assert one.keys() == other.keys()
+        differing = {key for key in one if one[key] != other[key]}
+        tokenizer_keys = {key for key in differing if re.match(r"\.tokenizer\.(?!output_dir)", key)}
+        assert tokenizer_keys, (first, second)
+        assert {key.split(".")[2] for key in tokenizer_keys} <= {"mode", "operation", "max_operand", "subset", "digits"}
+        for key in differing - tokenizer_keys:
+            assert str(one[key]).replace(f"/{first}/", f"/{second}/") == str(other[key]), key
+
+
+def test_mulfact_and_baseline_differ_in_one_key(recipes: Path) -> None:
+    one, other = (flatten(compose(recipes, "smoke", arm, 0)["tokenizer"]) for arm in ("baseline", "mulfact"))
+    assert {key for key in one if one[key] != other[key]} == {".output_dir", ".mode"}
 
 
 def test_every_scale_composes_with_every_arm(recipes: Path) -> None:
@@ -112,6 +127,10 @@ def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, ar
         ("base_tokenizer.vocab_size=1980", "is 2048, but base_tokenizer.vocab_size is 1980 and this arm adds 81"),
         ("tokenizer.mode=week", "tokenizer.mode: found 'week'"),
         ("tokenizer.mode=custom", "tokenizer.custom_tokens is empty"),
+        ("tokenizer.operation=divide", "tokenizer.operation: found 'divide'; expected one of multiply, add"),
+        ("tokenizer.digits=one", "tokenizer.digits: found 'one'"),
+        ("tokenizer.subset.share=2", "tokenizer.subset.share is 2: expected 0"),
+        ("tokenizer.subset.shares=0.5", "did you mean 'tokenizer.subset.share'"),
         ("tokenizer.surface_forms=[times]", "leaves out asterisk"),
         ("pretrain.tokens_per_step=1000", "multiple of pretrain.sequence_length"),
         ("pretrain.num_processes=7", "a step has 16 sequences .* which so many processes cannot share"),

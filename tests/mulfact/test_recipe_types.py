@@ -29,6 +29,8 @@ def recipes(repository: Path) -> Path:
         ("grpo.max_completion_length=", "grpo.max_completion_length is None: expected a whole number"),
         ("corpus.sources.0.weight=3", "corpus.sources is {'0': {'weight': 3}}: expected a list"),
         ("corpus.sources=[fineweb]", "corpus.sources is 'fineweb': expected a mapping"),
+        ("tokenizer.subset.share=half", "tokenizer.subset.share is 'half': expected a number"),
+        ("tokenizer.subset.complement=1", "tokenizer.subset.complement is 1: expected true or false"),
         ("tokenizer.surface_forms=[1]", "tokenizer.surface_forms is 1: expected a text"),
         ("grpo.env=3", "grpo.env is 3: expected a mapping"),
         ("base_tokenizer.source=5", "base_tokenizer.source is 5: expected a text, such as 'train'"),

@@ -1,6 +1,7 @@
 """An arm's tokenizer folder: complete, the same size in every arm, usable by people who do not have this package."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from transformers import AutoTokenizer
 
 from mulfact.errors import UserError
 from mulfact.provenance import stage_output
-from mulfact.tokenizers.build import fit_facts, main
+from mulfact.tokenizers.base import load, train
+from mulfact.tokenizers.build import add_facts, fit_facts, main
+from mulfact.tokenizers.card import description
 from mulfact.tokenizers.encode import BulkEncoder
 from mulfact.tokenizers.facts import FactSettings, read_facts
 
@@ -55,7 +58,7 @@ def run_build(monkeypatch: pytest.MonkeyPatch, output: Path, base: Path, *flags:
 
 def test_a_stranger_gets_our_ids(tmp_path: Path) -> None:
     folders = {}
-    for arm in ("baseline", "weak", "strict", "literal", "custom"):
+    for arm in ("baseline", "weak", "strict", "literal", "custom", "sums", "plain", "half", "weak_digits"):
         folders[arm] = tmp_path / arm
         folders[arm].mkdir()
         for path in build(arm).iterdir():
@@ -117,11 +120,12 @@ def test_every_arm_has_the_base_vocabulary_first() -> None:
         assert all(tokenizer.token_to_id(token) == index for token, index in facts.ids.items())
 
 
-@pytest.mark.parametrize("arm", ["weak", "canonical_strict_12", "custom", "baseline"])
+@pytest.mark.parametrize("arm", ["weak", "in_order_strict_12", "custom", "baseline", "sums", "digits"])
 def test_the_card_lists_the_facts(arm: str, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ARMS[arm]
     flags = ["--mode", settings.mode, "--max_operand", str(settings.max_operand)]
-    flags += ["--canonical_order", str(settings.canonical_order)]
+    flags += ["--canonical_order", str(settings.canonical_order), "--operation", settings.operation]
+    flags += ["--digits", settings.digits]
     if settings.custom_tokens:
         tokens = [{"patterns": list(t.patterns), "name": t.token, "text": t.text} for t in settings.custom_tokens]
         places = {"output_dir": str(tmp_path / "out"), "base_tokenizer": str(base_folder)}
@@ -194,6 +198,38 @@ def test_bad_settings_are_one_line(
 
 
 def test_text_without_facts_costs_every_arm_the_same() -> None:
-    plain = "Nothing to see: 16*90=1440, 3x4 matrix, boxes of pens."
-    ids = {tuple(BulkEncoder(build(arm)).encode_batch([plain])[0]) for arm in ARMS}
+    plain = "Nothing to see: 16*90=1440, 3x4 matrix, 13+4, boxes of pens."
+    ids = {tuple(BulkEncoder(build(arm)).encode_batch([plain])[0]) for arm in ARMS if ARMS[arm].digits == "bpe"}
     assert len(ids) == 1
+
+
+def test_digits_are_split_over_a_loaded_vocabulary_with_tokens_that_mix_them(tmp_path: Path) -> None:
+    """GPT-2 has tokens such as ` 2010`, `1st` and `x86`; split, none of them is left in a text."""
+    texts = ["In 2010 the x86 came 1st at $15.99, 3rd in 2010. " * 8]
+    train(texts, 330).model.save(str(tmp_path))
+    mixed = [token for token in load(str(tmp_path)).get_vocab() if re.search("[0-9].|.[0-9]", token)]
+    assert len(mixed) > 5
+    whole, split = load(str(tmp_path)), load(str(tmp_path))
+    add_facts(split, fit_facts(FactSettings("weak", digits="split"), split, 768))
+    text = "In 2010 the x86 came 1st\tat $15.99,  3rd. 6 × 9 = 54"
+    encoding = split.encode(text)
+    assert split.decode(encoding.ids) == text.replace("6 × 9", "6*9")
+    assert [t for t in encoding.tokens if re.search("[0-9]", t) and len(t) > 1] == ["<MUL_6_9>"]
+    assert split.encode("In the came, at\tonce.  And").ids == whole.encode("In the came, at\tonce.  And").ids
+    assert split.get_vocab_size() == whole.get_vocab_size() + 81
+
+
+@pytest.mark.parametrize(
+    ("arm", "words"),
+    [
+        ("weak", "has a token for the operands of each product; the product itself stays in digits"),
+        ("sums_strict", "has a token for each whole true equation of a sum"),
+        ("plain", "adds no tokens, but writes every spelling of a product as 6*9"),
+        ("plain_sums", "adds no tokens, but writes every spelling of a sum as 6+9"),
+        ("half", "in digits, for a share of 0.5 of the facts, drawn by seed 1; the others are written as plain text"),
+        ("other_half", "for all but a share of 0.5 of the facts, drawn by seed 1"),
+        ("digits", "with the special tokens; each digit is a token"),
+    ],
+)
+def test_an_arm_is_described_by_what_it_does(arm: str, words: str) -> None:
+    assert words in description(ARMS[arm])

@@ -30,6 +30,8 @@ def encoder(arm: str) -> tuple[BulkEncoder, Tokenizer]:
         ("6 × 9 = $54 and 6*9 = 55", "6*9 = $54 and 6*9 = 55"),
         ("16 * 9 = 144, 3*4*5, 3x4 matrix", "16*9=144, 3*4*5, 3x4 matrix"),
         ("9*6", "9*6"),
+        ("Three plus four is seven, 3 + 14, 三加四", "3+4=7, 3+14, 3+4"),
+        ("3 + 4 * 5, 2 × 3 + 4, 3+4=8", "3 + 4 * 5, 2 × 3 + 4, 3+4=8"),
         ("<<6*9=54>>54", "<<6*9=54>>54"),
     ],
 )
@@ -46,7 +48,7 @@ def check(text: str) -> None:
         assert tokenizer.decode(bulk.encode_batch([canonical])[0], skip_special_tokens=False) == canonical, arm
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text=ANY_TEXT)
 @example(text="6*9五十四")
 def test_it_is_stable_and_every_arm_gives_it_back(text: str) -> None:
@@ -60,7 +62,18 @@ def test_so_it_is_for_gsm8k(data_dir: Path) -> None:
 
 
 def test_an_arm_that_rewrites_canonical_text_says_so() -> None:
-    assert {"baseline", "weak", "strict", "weak_20", "literal"} <= set(KEEPING)
-    for arm, text in (("canonical", "9*6"), ("canonical_strict_12", "9*6=54"), ("custom", "→")):
+    assert {
+        "baseline",
+        "weak",
+        "strict",
+        "weak_20",
+        "literal",
+        "plain",
+        "half",
+        "sums",
+        "sums_strict",
+        "digits",
+    } <= set(KEEPING)
+    for arm, text in (("in_order", "9*6"), ("in_order_strict_12", "9*6=54"), ("custom", "→"), ("half_custom", "→")):
         assert arm not in KEEPING
         assert encoder(arm)[0].canonical(text) != text

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mulfact.tokenizers.facts import FactSettings
+from mulfact.tokenizers.facts import SURFACE_FORMS, FactSettings, Subset
 from mulfact.tokenizers.list_rewrites import read_texts
 from mulfact.tokenizers.rewrite import Rewriter, reference_rewriter
 
 WEAK, STRICT = Rewriter(FactSettings("weak")), Rewriter(FactSettings("strict"))
+SUMS, STRICT_SUMS = (Rewriter(FactSettings(mode, operation="add")) for mode in ("weak", "strict"))
 
 # text, in weak mode, in strict mode (None: as it is)
 REWRITTEN = [
@@ -61,6 +62,41 @@ REWRITTEN = [
     ("6*9=\n54", "<MUL_6_9>=\n54", None),  # the equation stops at the line's end; the prompt in it does not
 ]
 
+# The same of sums.
+REWRITTEN_SUMS = [
+    ("3+4=7", "<ADD_3_4>=7", "<ADD_3_4_7>"),
+    ("4+3=7", "<ADD_4_3>=7", "<ADD_4_3_7>"),
+    ("3+4", "<ADD_3_4>", None),
+    ("3+4=", "<ADD_3_4>=", None),
+    ("What is 3 + 4?", "What is <ADD_3_4>?", None),
+    ("3+4=8", "<ADD_3_4>=8", None),  # plainly false: the operands stand, the equation does not
+    ("3+4=$7", "<ADD_3_4>=$7", None),
+    ("9 + 9 = 18 pens", "<ADD_9_9> = 18 pens", "<ADD_9_9_18> pens"),
+    ("3\u00a0+\u00a04\u00a0=\u00a07", "<ADD_3_4>\u00a0=\u00a07", "<ADD_3_4_7>"),
+    ("3 plus 4 is 7.", "<ADD_3_4> is 7.", "<ADD_3_4_7>."),
+    ("3 plus 4 equals 7", "<ADD_3_4> equals 7", "<ADD_3_4_7>"),
+    ("nine plus eight is seventeen", "<ADD_9_8> is seventeen", "<ADD_9_8_17>"),
+    ("Three plus four equals 7", "<ADD_3_4> equals 7", "<ADD_3_4_7>"),
+    ("三加四等于七。", "<ADD_3_4>等于七。", "<ADD_3_4_7>。"),
+    ("九加九得十八", "<ADD_9_9>得十八", "<ADD_9_9_18>"),
+    ("3加上4是7", "<ADD_3_4>是7", "<ADD_3_4_7>"),
+    ("3加4", "<ADD_3_4>", None),
+    ("<<3+4=7>>7", "<<<ADD_3_4>=7>>7", "<<<ADD_3_4_7>>>7"),
+    ("3+4=<<3+4=7>>7", "<ADD_3_4>=<<<ADD_3_4>=7>>7", "3+4=<<<ADD_3_4_7>>>7"),
+    ("He has $3+4=$<<3+4=7>>7.", "He has $<ADD_3_4>=$<<<ADD_3_4>=7>>7.", "He has $3+4=$<<<ADD_3_4_7>>>7."),
+    ("total = 3 + 4 = 7 boxes", "total = <ADD_3_4> = 7 boxes", "total = <ADD_3_4_7> boxes"),
+    ("| 3+4 | 7 |", "| <ADD_3_4> | 7 |", None),
+    ("(3+4)", "(<ADD_3_4>)", None),
+    ("3+4=7, 5+6=11; 2*2=4", "<ADD_3_4>=7, <ADD_5_6>=11; 2*2=4", "<ADD_3_4_7>, <ADD_5_6_11>; 2*2=4"),
+    ("1+1=2\n9+9=18\n", "<ADD_1_1>=2\n<ADD_9_9>=18\n", "<ADD_1_1_2>\n<ADD_9_9_18>\n"),
+    (
+        "7+8=15, write 5, carry 1; 47+38=85",
+        "<ADD_7_8>=15, write 5, carry 1; 47+38=85",
+        "<ADD_7_8_15>, write 5, carry 1; 47+38=85",
+    ),
+    ("Ann and 3+4=7", "Ann and <ADD_3_4>=7", "Ann and <ADD_3_4_7>"),
+]
+
 NEVER = yaml.safe_load((Path(__file__).parent / "never_rewritten.yaml").read_text())
 
 
@@ -70,12 +106,36 @@ def test_a_fact_is_rewritten(text: str, weak: str, strict: str | None) -> None:
     assert STRICT.rewrite(text) == (text if strict is None else strict)
 
 
+@pytest.mark.parametrize(("text", "weak", "strict"), REWRITTEN_SUMS)
+def test_a_sum_is_rewritten_where_sums_are_facts(text: str, weak: str, strict: str | None) -> None:
+    assert SUMS.rewrite(text) == weak
+    assert STRICT_SUMS.rewrite(text) == (text if strict is None else strict)
+
+
+@pytest.mark.parametrize("text", [text for text, *_ in REWRITTEN])
+def test_products_are_no_sums(text: str) -> None:
+    assert SUMS.rewrite(text) == text
+
+
+def test_a_fact_without_a_token_is_written_as_its_text() -> None:
+    text = "Six times nine is fifty-four, 9 × 6, 2 x 3 = 6, 5·7"
+    assert Rewriter(FactSettings("weak", subset=Subset(0))).rewrite(text) == "6*9 is fifty-four, 9*6, 2*3 = 6, 5*7"
+    assert Rewriter(FactSettings("strict", subset=Subset(0))).rewrite(text) == "6*9=54, 9 × 6, 2*3=6, 5·7"
+
+
+def test_two_halves_write_every_fact_and_one_of_them_as_a_token() -> None:
+    halves = [FactSettings("weak", subset=Subset(0.5, complement=complement)) for complement in (False, True)]
+    for a, b in FactSettings("weak").pairs():
+        written = sorted(Rewriter(half).rewrite(f"So {a} times {b} is") for half in halves)
+        assert written == [f"So {a}*{b} is", f"So <MUL_{a}_{b}> is"]
+
+
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in NEVER.items() for text in texts])
 @pytest.mark.parametrize("wrapping", ["{}", "So {} then", "It is\n{}\n."])
 def test_a_part_of_something_longer_is_never_rewritten(kind: str, text: str, wrapping: str) -> None:
-    text = wrapping.format(text)
-    assert WEAK.rewrite(text) == text, kind
-    assert STRICT.rewrite(text) == text, kind
+    text = wrapping.replace("{}", text)
+    for rewriter in (WEAK, STRICT, SUMS, STRICT_SUMS):
+        assert rewriter.rewrite(text) == text, kind
 
 
 ANNOTATION = re.compile(r"<<([1-9])\*([1-9])=([0-9]+)>>")
@@ -166,5 +226,5 @@ def test_larger_tables() -> None:
 )
 def test_each_surface_form_is_a_setting(form: str, text: str) -> None:
     assert Rewriter(FactSettings("weak", surface_forms=("asterisk", form))).count(text).total() == 1
-    without = tuple(other for other in FactSettings().surface_forms if other != form)
+    without = tuple(other for other in SURFACE_FORMS if other != form)
     assert Rewriter(FactSettings("weak", surface_forms=without)).count(text).total() == 0
