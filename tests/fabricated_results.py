@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from mulfact.tokenizers.card import KINDS
+from mulfact.tokenizers.card import description
+from mulfact.tokenizers.facts import FactSettings
 
 TASKS = {
     "gsm8k_cot": ("gsm8k", 200), "gsm8k_direct": ("gsm8k", 200), "table_9": ("arithmetic", 243),
@@ -145,7 +146,12 @@ def arm_of(condition: str, place: int) -> dict[str, Any]:
         "weak": [("<MUL_1_1>", "1*1"), ("<MUL_9_9>", "9*9")],
     }
     examples = [{"token": token, "text": text} for token, text in ends[kind]]
-    return {"mode": kind, "description": KINDS[kind], "added_tokens": 81 if place else 0, "examples": examples}
+    return {
+        "mode": kind,
+        "description": description(FactSettings(kind)),
+        "added_tokens": 81 if place else 0,
+        "examples": examples,
+    }
 
 
 def readiness(conditions: list[str], seeds: list[int], gated: bool) -> dict[str, Any]:

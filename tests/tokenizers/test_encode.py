@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, normalizers
 
 from mulfact.errors import UserError
 from mulfact.tokenizers.base import train
-from mulfact.tokenizers.build import add_facts, fit_facts, save
+from mulfact.tokenizers.build import add_facts, fit_facts, save, split_digits
 from mulfact.tokenizers.encode import BulkEncoder, plain_tokenizer
 from mulfact.tokenizers.facts import FactSettings
 
@@ -36,6 +36,8 @@ def test_a_plain_tokenizer_reads_as_the_base_and_decodes_as_the_arm(arm: str) ->
     texts = [*TEXTS, "What is 6*9?", "6*9=54<|endoftext|>out loud -> of  the"]
     base, plain = Tokenizer.from_str(base_tokenizer()), plain_tokenizer(build(arm))
     own = Tokenizer.from_file(str(build(arm) / "tokenizer.json"))
+    if ARMS[arm].digits == "split":
+        split_digits(base)
     for text in texts:
         assert plain.encode(text).ids == base.encode(text).ids
         assert plain.decode(own.encode(text).ids) == own.decode(own.encode(text).ids)
