@@ -37,7 +37,7 @@ def test_the_processes_together_read_the_windows_of_the_step_once(num_processes:
     ("tokens_per_step", "micro_batch_size", "num_processes", "named"),
     [
         (250, 2, 1, "tokens_per_step is 250"),
-        (256, 2, 3, "3 processes"),
+        (256, 2, 3, "num_processes is 3"),
         (256, 3, 1, "micro_batch_size"),
         (0, 1, 1, "0"),
     ],
