@@ -29,12 +29,8 @@ def resolve_steps(arguments: PretrainArguments, vocab_size: int) -> int:
             f"pretrain sets {', '.join(given) or 'none'} of {', '.join(targets)}: set one and leave the others null"
         )
     if arguments.max_steps is not None:
-        steps = arguments.max_steps
-    elif arguments.target_tokens is not None:
-        steps = math.ceil(arguments.target_tokens / arguments.tokens_per_step)
-    else:
-        assert arguments.target_flops is not None
-        steps = math.ceil(arguments.target_flops / step_flops(arguments, vocab_size))
-    if steps < 1:
-        raise UserError(f"pretrain.{given[0]} is {getattr(arguments, given[0])}: expected at least one step")
-    return steps
+        return arguments.max_steps
+    if arguments.target_tokens is not None:
+        return math.ceil(arguments.target_tokens / arguments.tokens_per_step)
+    assert arguments.target_flops is not None
+    return math.ceil(arguments.target_flops / step_flops(arguments, vocab_size))

@@ -306,7 +306,7 @@ def test_a_gpu_that_is_too_small_is_told_with_the_setting_that_helps(
         ({"tokenizer": "nowhere"}, "nowhere"),
         ({"target_tokens": 10**4}, "max_steps, target_tokens"),
         ({"max_steps": None}, "set one"),
-        ({"max_steps": 0}, "at least one step"),
+        ({"max_steps": 0}, "pretrain.max_steps is 0: expected at least 1"),
         ({"shedule": "cosine"}, "did you mean 'schedule'"),
         ({"schedule": "linear"}, "pretrain.schedule is linear: expected cosine or wsd"),
         ({"mixed_precision": "fp16"}, "expected auto or bf16 or no"),
