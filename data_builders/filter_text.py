@@ -5,8 +5,8 @@
 
 A recipe names what it writes: {name: web, weight: 1, files: [data/web-filtered/*.gz]}. datatrove is the engine of
 Hugging Face for this. Here its local executor runs; on a cluster the same `pipeline(...)` is given to its
-SlurmPipelineExecutor or RayPipelineExecutor. A folder may also be an address such as hf://datasets/<id>/<folder>. A task
-reads whole files, so --tasks is at most their number. A second run skips the tasks that have finished.
+SlurmPipelineExecutor or RayPipelineExecutor. A folder may also be an address such as hf://datasets/<id>/<folder>. A
+task reads whole files, so --tasks is at most their number. A second run skips the tasks that have finished.
 """
 
 import argparse
