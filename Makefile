@@ -11,21 +11,26 @@ OVERRIDES  ?=
 GSM8K      ?=
 # Pairs of arms of make halves.
 PAIRS      ?= 8
+# A study of docs/studies, and how many blocks of its runs to make now; none: all.
+NAME       ?= $(error say which: make study NAME=<a folder of docs/studies>)
+BLOCKS     ?=
 # Runs of an experiment side by side, each on so many threads: two tiny models train faster on a core each.
 JOBS       ?= 2
 # Dollars for an hour of one device: shows what an experiment has cost and will cost.
 PRICE      ?=
+# Scales that are made for a processor.
+CPU_SCALES := smoke two_cores
 # A live page of every stage of every run, by Trackio: TRACKIO_SPACE_ID=<user>/<name> puts it on the Hub too.
-LIVE       ?= $(if $(filter smoke,$(SCALE)),,1)
+LIVE       ?= $(if $(filter $(CPU_SCALES),$(SCALE)),,1)
 # Which of the machines that share a folder this one is.
 WORKER     ?= 0
 GPU        ?= h100
 export OMP_NUM_THREADS ?= 1
-ACCELERATE ?= accelerate_configs/$(if $(filter smoke,$(SCALE)),cpu,gpu).yaml
+ACCELERATE ?= accelerate_configs/$(if $(filter $(CPU_SCALES),$(SCALE)),cpu,gpu).yaml
 # Processes, each with a GPU of its own, that share the steps of one pretraining. SFT and GRPO take one.
 PROCESSES  ?= 1
 ifneq ($(PROCESSES),1)
-PRETRAIN_ACCELERATE ?= accelerate_configs/$(if $(filter smoke,$(SCALE)),cpu_ddp,ddp).yaml
+PRETRAIN_ACCELERATE ?= accelerate_configs/$(if $(filter $(CPU_SCALES),$(SCALE)),cpu_ddp,ddp).yaml
 LAUNCH     := --num_processes $(PROCESSES) --main_process_port 0
 endif
 PRETRAIN_ACCELERATE ?= $(ACCELERATE)
@@ -34,7 +39,7 @@ PYTHON     ?= python3
 # Every variable that a command may name; a mistyped one would be taken in silence.
 VARIABLES := SCALE CONDITION SEED CONDITIONS SEEDS OUTPUTS OVERRIDES GSM8K JOBS PRICE GPU ACCELERATE PROCESSES \
 	PRETRAIN_ACCELERATE PYTHON VENV PAIRS CONTROLS LIVE WORKER AGAIN DRY \
-	TEXT FILES ORG PUBLIC REPLACE REVISION FLAVOR TIMEOUT GO MODEL RUNS LOGGED SHARED \
+	NAME BLOCKS NANOGPT TEXT FILES ORG PUBLIC REPLACE REVISION FLAVOR TIMEOUT GO MODEL RUNS LOGGED SHARED \
 	CUDA_% HF_% OMP_% MKL_% MALLOC_% NCCL_% TORCH_% TRITON_% PYTHON% TOKENIZERS_% XDG_% MULFACT_% MAKE% CI TMPDIR
 named = $(foreach name,$(.VARIABLES),$(if $(filter $(1),$(firstword $(origin $(name)))),$(name)))
 NAMED := $(call named,command)
@@ -141,8 +146,8 @@ experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, th
 	@$(PREPARE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment
 	@! command -v nvidia-smi > /dev/null || $(PLAN) --jobs $(JOBS) --only_warn
 	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
-		$(if $(PRICE),--price "$$PRICE")
-	@$(SUBMAKE) --question $(R)/report/provenance.json || $(SUBMAKE) $(R)/report/provenance.json $(if $(LIVE),--live)
+		$(if $(PRICE),--price "$$PRICE") $(if $(LIVE),--live)
+	@$(SUBMAKE) --question $(R)/report/provenance.json || $(SUBMAKE) $(R)/report/provenance.json
 	@$(SHOW) $(R)
 endif
 
@@ -166,6 +171,14 @@ halves: $(INSTALLED) ## pretrain PAIRS pairs of arms, each with the other half o
 	@python -m mulfact.experiment.grid --folder $(R) --halves $(R)/halves/$(CONDITION)/recipes/halves.yaml --jobs $(JOBS) \
 		$(if $(PRICE),--price "$$PRICE")
 	@python evals/halves.py --config $(R)/halves/$(CONDITION)/recipes/halves.yaml
+
+study: $(INSTALLED) ## what is missing of the pre-registered study docs/studies/NAME, then its analysis (BLOCKS=<n>: so many now)
+	@python -m mulfact.experiment.study --name $(NAME) --jobs $(JOBS) $(if $(BLOCKS),--blocks $(BLOCKS))
+
+runs curves: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, without a report; curves: no further than pretraining
+	@$(PREPARE) --conditions $(CONDITIONS) --seeds $(SEEDS)
+	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
+		$(if $(filter curves,$@),--curves)
 
 compare: experiment ## compare the runs of CONDITIONS and SEEDS (runs what is missing first)
 
@@ -393,6 +406,6 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	pip install --quiet --editable '.[test,quality]'
 	touch $@
 
-.PHONY: help smoke experiment show worker plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer \
+.PHONY: help smoke study runs curves experiment show worker plan halves compare every_run every_curve corpus base_tokenizer posttrain benchmarks tokenizer \
 	tokens lengths inspect playground rewrites pretrain curve sft readiness grpo eval lm_eval_tasks lm_eval_agreement ledger \
 	push jobs pull stranger test quality gpu_check audit clean

@@ -39,6 +39,7 @@ from mulfact.locks import experiment_lock
 from mulfact.modeling.posttraining.readiness_record import read_record, sentence
 from mulfact.settings import load_yaml
 
+CURVE_STAGES: tuple[str, ...] = ("pretrain", "curve")
 EVERY_CURVE = "every_curve"  # of make, for the halves; an experiment asks for every_run
 # These say which cells, not what one is.
 GRID_VARIABLES = ("CONDITIONS", "SEEDS", "RUNS", "CONDITION", "SEED", "JOBS", "PRICE", "PAIRS")
@@ -223,6 +224,9 @@ def main() -> None:
     parser.add_argument("--conditions", nargs="*", action=Conditions, help="files of arms/, such as baseline mulfact")
     parser.add_argument("--seeds", nargs="*", action=Seeds)
     parser.add_argument("--halves", type=Path, help="instead of both: a recipe halves.yaml, whose pairs are pretrained")
+    parser.add_argument(
+        "--curves", action="store_true", help="pretraining and its curve alone, as the halves have them"
+    )
     parser.add_argument("--jobs", nargs="*", action=Jobs, default=1, help="cells that run at a time")
     parser.add_argument("--price", nargs="*", action=Price, help="dollars for an hour of one device")
     parser.add_argument("--live", action="store_true", help="mirror every run to a Trackio project")
@@ -230,9 +234,12 @@ def main() -> None:
     signals = Signals()
     if options.halves:
         halves = load_yaml(options.halves)
-        runs, stages, target = runs_of(halves["arm"], halves["pairs"]), ("pretrain", "curve"), EVERY_CURVE
+        runs = runs_of(halves["arm"], halves["pairs"])
     else:
         runs = [(condition, seed) for condition in options.conditions for seed in options.seeds]
+    if options.halves or options.curves:
+        stages, target = CURVE_STAGES, EVERY_CURVE
+    else:
         stages, target = RUN_STAGES, "every_run"
 
     variables = make_variables(os.environ.get("MAKEFLAGS", "")) | {
