@@ -79,7 +79,10 @@ def test_a_model_card_holds_the_numbers_of_results_with_their_intervals(
     assert f"May not be concluded: {results['conclusion']['may_not_conclude'][0]}" in text
     assert "| steps | 20 |" in text, "how it was trained, from the ledger"
     assert "| mfu |" not in text, "what was not measured is left out"
-    assert "Before it, the SFT checkpoint had pass@8 50.0%, pass@1 20.0% on 64 development prompts" in text
+    assert (
+        "Before it, after SFT, 25.0% of 64 development prompts have right and wrong answers among 8 (pass@8 50.0%"
+        in text
+    )
     assert "Before it" not in written["mulfact-smoke-mulfact-seed1-sft"]
     reference = written["mulfact-smoke-baseline-seed0-grpo"]
     assert f"| {percent(row['mean'])} |" not in reference
