@@ -25,8 +25,8 @@ from torch import Tensor
 
 from mulfact.modeling.gpt2.loss import IGNORED, chunk_size, linear_cross_entropy
 
-# Tokens of a micro-batch, width, vocabulary.
-SHAPES = {"smoke": (8192, 128, 2048), "pilot": (8192, 512, 8192), "gpt2": (1024, 768, 50688)}
+# Tokens, width, vocabulary: a micro-batch of smoke, and parts of one that a core computes in seconds.
+SHAPES = {"smoke": (8192, 128, 2048), "pilot": (2048, 512, 8192), "gpt2": (256, 768, 50688)}
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
