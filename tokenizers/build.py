@@ -22,7 +22,7 @@ from mulfact.tokenizers.base import END_OF_TEXT, PAD, corpus_texts, read_tokeniz
 from mulfact.tokenizers.card import tokenizer_card
 from mulfact.tokenizers.custom import read_settings
 from mulfact.tokenizers.facts import FACTS_FILE, VOCAB_SIZE_MULTIPLE, Facts, FactSettings, padded_size
-from mulfact.tokenizers.normalizer import fact_decoders, fact_normalizers
+from mulfact.tokenizers.patterns.normalizer import fact_decoders, fact_normalizers
 from mulfact.tokenizers.placebo import choose_pairs
 
 SAMPLE_BYTES = 100_000_000  # compressed; counting words in all of a web corpus would take hours

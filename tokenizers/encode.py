@@ -16,8 +16,8 @@ from tokenizers import Tokenizer
 
 from mulfact.errors import UserError
 from mulfact.tokenizers.facts import Facts, read_facts
-from mulfact.tokenizers.grammar import spell
-from mulfact.tokenizers.normalizer import fact_normalizers
+from mulfact.tokenizers.patterns.grammar import spell
+from mulfact.tokenizers.patterns.normalizer import fact_normalizers
 from mulfact.tokenizers.rewrite import Rewriter
 
 

@@ -4,9 +4,9 @@
     FactSettings("weak").tokens()[0]                     # FactToken(token="<MUL_1_1>", text="1*1", operands=(1, 1))
     FactSettings("weak", operation="add").tokens()[0]    # FactToken(token="<ADD_1_1>", text="1+1", operands=(1, 1))
 
-Everything that an arm changes is decided here, in one `FactSettings`. grammar.py turns it into patterns, and both
-engines (rewrite.py for bulk work, normalizer.py for tokenizer.json) run those patterns. What an arm reads and what it
-has tokens for are two things: a fact that is not drawn (`Subset`) is written canonically, as plain text.
+Everything that an arm changes is decided here, in one `FactSettings`. patterns/grammar.py turns it into patterns, and
+both engines (rewrite.py for bulk work, patterns/normalizer.py for tokenizer.json) run those patterns. What an arm reads
+and what it has tokens for are two things: a fact that is not drawn (`Subset`) is written canonically, as plain text.
 """
 
 import dataclasses

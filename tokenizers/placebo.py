@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mulfact.errors import UserError
-from mulfact.tokenizers.contexts import NUMBER_WORDS
 from mulfact.tokenizers.custom import WORD
 from mulfact.tokenizers.facts import FactSettings, FactToken
+from mulfact.tokenizers.patterns.contexts import NUMBER_WORDS
 from mulfact.tokenizers.rewrite import Rewriter
 
 PAIR = re.compile(f"(?<= )([a-z]{{2,}}) (?=([a-z]{{2,}})(?!{WORD}))")

@@ -15,11 +15,11 @@ from functools import cache
 
 import regex
 
-from mulfact.tokenizers.contexts import SPACES
 from mulfact.tokenizers.facts import FactSettings, FactToken
-from mulfact.tokenizers.grammar import Grammar, build_grammar
-from mulfact.tokenizers.marks import Mark
-from mulfact.tokenizers.spellings import alternation
+from mulfact.tokenizers.patterns.contexts import SPACES
+from mulfact.tokenizers.patterns.grammar import Grammar, build_grammar
+from mulfact.tokenizers.patterns.marks import Mark
+from mulfact.tokenizers.patterns.spellings import alternation
 
 
 @dataclass(frozen=True)

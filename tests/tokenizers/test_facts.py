@@ -7,7 +7,7 @@ import pytest
 
 from mulfact.errors import UserError
 from mulfact.tokenizers.facts import Facts, FactSettings, FactToken, Subset, read_facts
-from mulfact.tokenizers.numerals import chinese_numerals, number_words
+from mulfact.tokenizers.patterns.numerals import chinese_numerals, number_words
 
 LETTERS = tuple(FactToken(f"<{letter.upper()}>", letter, None, (letter, letter * 2)) for letter in "abcde")
 

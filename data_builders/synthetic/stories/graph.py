@@ -18,7 +18,7 @@ from typing import Any
 
 from mulfact.data_builders.contamination.held_out import ALWAYS_TRAINED, pair_is_held_out
 from mulfact.data_builders.synthetic.stories.words import FRACTIONS, PERCENTAGES
-from mulfact.tokenizers.numerals import UNITS
+from mulfact.tokenizers.patterns.numerals import UNITS
 
 # The words and values of the problem being told, by placeholder name; a constant of a graph stands for itself.
 Scene = dict[Any, Any]

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from mulfact.tokenizers.numerals import CHINESE_DIGITS, chinese_numerals, number_words
+from mulfact.tokenizers.patterns.numerals import CHINESE_DIGITS, chinese_numerals, number_words
 
 _SHE = """
     Ann Mia Eva Lily Rosa Nina Julia Sara Amy Ella Grace Maria Lucy Emma Zoe Kate Ruth Clara Nora Alice Betty Lena Priya

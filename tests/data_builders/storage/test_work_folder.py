@@ -22,7 +22,7 @@ def test_keeps_its_files_for_the_same_key_only(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "module", ["data_builders/corpus.py", "data_builders/synthetic/stories/money.py", "tokenizers/rewrite.py"]
+    "module", ["data_builders/corpus.py", "data_builders/synthetic/stories/money.py", "tokenizers/patterns/marks.py"]
 )
 def test_half_a_build_is_thrown_away_when_a_file_of_a_stage_or_of_its_rooms_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str

@@ -20,7 +20,7 @@ from mulfact.data_builders.synthetic.word_problems import (
     problems,
 )
 from mulfact.errors import UserError
-from mulfact.tokenizers.numerals import UNITS
+from mulfact.tokenizers.patterns.numerals import UNITS
 
 ANNOTATION = re.compile(r"<<([^>]*)=([^>=]*)>>")
 SETTINGS = [

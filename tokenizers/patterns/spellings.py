@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mulfact.tokenizers.facts import FactSettings
-from mulfact.tokenizers.numerals import chinese_numerals, number_words
+from mulfact.tokenizers.patterns.numerals import chinese_numerals, number_words
 
 Spellings = dict[int, list[str]]  # of each number, as plain text
 

@@ -7,7 +7,8 @@ find the operands, and contexts.py says what may stand around them.
 from dataclasses import dataclass
 from typing import Any
 
-from mulfact.tokenizers.contexts import (
+from mulfact.tokenizers.facts import FactSettings
+from mulfact.tokenizers.patterns.contexts import (
     BEFORE,
     BEFORE_RECITATION,
     BEFORE_SUM,
@@ -20,8 +21,7 @@ from mulfact.tokenizers.contexts import (
     RESULT_ENDS,
     SPACE,
 )
-from mulfact.tokenizers.facts import FactSettings
-from mulfact.tokenizers.spellings import (
+from mulfact.tokenizers.patterns.spellings import (
     Spellings,
     alternation,
     any_of,

@@ -7,9 +7,9 @@ text. So a released tokenizer needs no code of ours: AutoTokenizer.from_pretrain
 from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 
 from mulfact.tokenizers.facts import FactSettings
-from mulfact.tokenizers.grammar import CLOSE, ESCAPED_MARK, OPEN, build_grammar, spell
-from mulfact.tokenizers.marks import MARK
-from mulfact.tokenizers.spellings import escape
+from mulfact.tokenizers.patterns.grammar import CLOSE, ESCAPED_MARK, OPEN, build_grammar, spell
+from mulfact.tokenizers.patterns.marks import MARK
+from mulfact.tokenizers.patterns.spellings import escape
 
 
 def fact_normalizers(settings: FactSettings) -> list[normalizers.Normalizer]:

@@ -9,11 +9,11 @@ both read alike: explicit characters and ranges, no \\b, \\s, \\d, \\w, anchors,
 
 from dataclasses import dataclass
 
-from mulfact.tokenizers.contexts import EQUALS
 from mulfact.tokenizers.custom import WORD, is_word
 from mulfact.tokenizers.facts import FactSettings, FactToken
-from mulfact.tokenizers.marks import CUE_CONTEXT, MARK, RECITED, Mark, ascii_cue_context, fact_marks
-from mulfact.tokenizers.spellings import (
+from mulfact.tokenizers.patterns.contexts import EQUALS
+from mulfact.tokenizers.patterns.marks import CUE_CONTEXT, MARK, RECITED, Mark, ascii_cue_context, fact_marks
+from mulfact.tokenizers.patterns.spellings import (
     RECITED_NUMBERS,
     Spellings,
     alternation,
