@@ -20,6 +20,15 @@ def recipes(repository: Path) -> Path:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        ("pretrain.schedule=cosin", "pretrain.schedule is cosin: expected cosine or wsd"),
+        ("pretrain.max_steps=null", "pretrain sets none of max_steps, target_tokens, target_flops"),
+        ("pretrain.report_to=wandb", "pretrain.report_to is wandb: expected none or tensorboard or trackio"),
+        ("corpus.validation_fraction=2", "corpus.validation_fraction is 2: expected above 0 and below 1"),
+        ("compare.primary_task=foo", "compare.primary_task: unknown task 'foo'"),
+        ("compare.primary_task=gsm8k_cott", "did you mean 'gsm8k_cot'"),
+        ("compare.primary_task=svamp", "compare.primary_task: unknown task 'svamp'"),
+        ("lengths.max_truncated=3", "lengths.max_truncated is 3: expected a share between 0 and 1"),
+        ("eval.max_cut_prompts=-1", "eval.max_cut_prompts is -1: expected a share between 0 and 1"),
         ("pretrain.max_steps=-4", "pretrain.max_steps is -4: expected at least 1"),
         ("pretrain.micro_batch_size=0", "pretrain.micro_batch_size is 0: expected at least 1"),
         ("pretrain.target_tokens=many", "pretrain.target_tokens is 'many': expected at least 1"),
