@@ -64,7 +64,8 @@ def test_what_trl_would_refuse_is_refused_when_a_recipe_is_composed(
 @pytest.mark.parametrize(
     "override",
     ["sft.lora_r=8", "sft.neftune_noise_alpha=5", "grpo.min_p=null", "sft.warmup_steps=0.1",
-     "grpo.report_to=tensorboard", "sft.gradient_checkpointing_kwargs={use_reentrant: false}", "sft.lora_target_modules=[c_attn]"],
+     "grpo.report_to=tensorboard", "sft.gradient_checkpointing_kwargs={use_reentrant: false}",
+     "sft.lora_target_modules=[c_attn]"],
 )  # fmt: skip
 def test_what_trl_takes_is_taken(repository: Path, override: str) -> None:
     compose(repository / "recipes", "smoke", "mulfact", 0, [override])
