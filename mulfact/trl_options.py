@@ -111,7 +111,9 @@ def enums() -> dict[str, tuple[str, ...]]:
     """Return the enums of transformers' trainer by name, with their values."""
     return {
         name: tuple(
-            one.value.value for one in node.body if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant)
+            str(one.value.value)
+            for one in node.body
+            if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant)
         )
         for file in TRANSFORMERS
         for name, node in classes(f"transformers/{file}").items()
