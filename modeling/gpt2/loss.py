@@ -3,7 +3,8 @@
 The logits of a batch are its largest tensor: 64 x 1024 tokens x 50,304 words. `chunked` computes them a few thousand
 tokens at a time and takes the gradients on the spot, as Liger's fused kernel does (Hsu et al. 2024, arXiv:2410.10989),
 in plain torch, so it runs everywhere. `liger` is that kernel, for a GPU, as one operator that torch.compile leaves
-alone. `plain` is the reference.
+alone. `plain` is the reference. Torch's own chunks (`F.linear_cross_entropy` with options) hold three times as much
+(docs/results/2026-11-28-output-head.md).
 """
 
 from typing import Any
