@@ -35,6 +35,7 @@ from mulfact.evals.comparison.reward_trend import reward_trends
 from mulfact.evals.comparison.runs import Run, check_comparable, load_runs, stages_of
 from mulfact.evals.comparison.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
 from mulfact.evals.comparison.significance import constant_accuracy
+from mulfact.evals.comparison.use import use
 from mulfact.evals.report.write import write_report
 from mulfact.layout import READINESS, output_of
 from mulfact.modeling.posttraining.readiness_record import decision
@@ -102,6 +103,7 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "heatmaps": heatmaps(runs),
         "usage": usage(runs),
         "phrasings": phrasings(runs),
+        "use": use(arguments, runs, extended),
         "fact_use": fact_use(runs, partial(called_for, Path(arguments.benchmarks), benchmarks)),
         "gold_over_budget": gold_over_budget(runs),
         "error_classes": error_classes(extended),

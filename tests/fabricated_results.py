@@ -82,8 +82,22 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         "gold_over_budget": {arm: dict.fromkeys(TASKS, 0.0) for arm in conditions},
         "fact_use": [
             {"condition": arm, "stage": stage, "task": "gsm8k_cot", "share_of_completions": 0.4,
-             "tokens_per_completion": 0.7, "right": 0.8, "accuracy_with": 0.5, "accuracy_without": None}
+             "tokens_per_completion": 0.7, "right": 0.8}
             for arm in others for stage in stages
+        ],
+        "use": [
+            {"condition": arm, "stage": stage, "task": task, "items": TASKS[task][1],
+             "cells": [{"prompts": prompts, "tokens": tokens, "accuracy": 0.65 - 0.2 * place,
+                        "seeds": {str(seed): 0.65 - 0.2 * place for seed in seeds}}
+                       for prompts in ("rewritten", "plain") for tokens in ("allowed", "suppressed")],
+             "losses": [{"without": without, "difference": -0.4 * place, "interval": [-0.4 * place - 0.05, 0.05],
+                         "p_value": 0.001, "mcnemar": {str(seed): {"both": 90, "only_ordinary": 30,
+                         "only_restricted": 3, "neither": 77, "p_value": 0.001} for seed in seeds},
+                         "change": {"difference": -0.1, "interval": [-0.2, 0.0], "p_value": 0.05}
+                         if stage == "grpo" else None}
+                        for without in ("tokens", "rewriting", "both")]}
+            for place, arm in enumerate(conditions) for stage in stages if stage != "pretrain"
+            for task in ("gsm8k_cot",)
         ],
         "error_examples": [
             {"condition": arm, "error_class": "format", "item_id": "gsm8k-7", "prompt": "Question: 2 < 3?\nSolution:",

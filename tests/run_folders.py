@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mulfact.evals.evaluation.use import PROMPTS, SCHEMA, TOKENS, write_use
 from mulfact.provenance import stage_output, write_json
 
 TASKS = {"gsm8k_cot": "gsm8k", "gsm8k_direct": "gsm8k", "table_9": "arithmetic"}
@@ -89,13 +90,16 @@ def write_run(run: Path, seed: int, items: int, accuracy: float, stopped: bool) 
         write_json(folder / "readiness.json", readiness(0.05 if stopped else 0.5))
     write_json(run / "ledger.json", {"stages": {stage: ledger_entry() for stage in stages}})
     benchmarks = run.parent.parent / "benchmarks"
-    recipe = {"seed": seed, "output_dir": str(run / "eval"), "benchmarks": str(benchmarks)}
+    recipe = {"seed": seed, "output_dir": str(run / "eval"), "benchmarks": str(benchmarks),
+              "use_stages": ["sft", "grpo"], "use_tasks": ["gsm8k_cot"]}  # fmt: skip
     with stage_output(run / "eval", recipe, [benchmarks]) as folder:
         for stage in stages:
             (folder / stage).mkdir()
             pq.write_table(
                 pa.Table.from_pylist(predictions(seed, items, accuracy)), folder / stage / "predictions.parquet"
             )
+            if stage != "pretrain":
+                write_use(folder / stage / "use.parquet", use_rows(predictions(seed, items, accuracy)))
             write_json(
                 folder / stage / "arithmetic_results.json",
                 {"tasks": {task: {"gold_over_budget": 0.25 if task == "gsm8k_cot" else None} for task in TASKS}},
@@ -130,6 +134,16 @@ def predictions(seed: int, items: int, accuracy: float) -> list[dict[str, Any]]:
                 }
             )  # fmt: skip
     return rows
+
+
+def use_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the 2x2 of use of gsm8k_cot: without fact tokens every second item is wrong."""
+    return [
+        {**{name: row[name] for name in SCHEMA.names if name in row}, "prompts": prompts, "tokens": tokens,
+         "correct": row["correct"] and (tokens == "allowed" or number % 2 == 0)}
+        for number, row in enumerate(row for row in rows if row["task"] == "gsm8k_cot")
+        for prompts in PROMPTS for tokens in TOKENS
+    ]  # fmt: skip
 
 
 def operands(item: int) -> tuple[int, int]:

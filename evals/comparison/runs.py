@@ -1,7 +1,7 @@
 """Load the runs of an experiment and refuse those that cannot be compared: missing, unequal items, unequal compute."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from mulfact.errors import UserError
 from mulfact.evals.comparison.run_files import parse_json, read_file
+from mulfact.evals.evaluation.use import USE_FILE
 from mulfact.layout import READINESS, TRAINED, last_written, make_again, make_command, run_folder, run_level
 from mulfact.modeling.posttraining.readiness_record import is_stopped, read_record
 from mulfact.provenance import PROVENANCE
@@ -24,7 +25,7 @@ COLUMNS = [
 class Run:
     """One arm with one seed: its folder and, of the stages that are compared, ledger, predictions and provenance.
 
-    `readiness` is what the gate before GRPO found out.
+    `readiness` is what the gate before GRPO found out, `use` the 2x2 of use of the stages that were asked for it.
     """
 
     condition: str
@@ -34,6 +35,7 @@ class Run:
     predictions: dict[str, pd.DataFrame]
     provenance: dict[str, dict[str, Any]]
     readiness: dict[str, Any]
+    use: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -77,14 +79,20 @@ def load_run(shared_dir: Path, condition: str, seed: int, stages: Sequence[str])
             "of them"
         )
     ledger = read_file(folder, "ledger", "", parse_ledger)
+    provenance = {
+        stage: read_file(folder, stage, PROVENANCE, parse_provenance) for stage in (*stages, READINESS, "eval")
+    }
+    recipe = provenance["eval"]["recipe"]
+    asked = [stage for stage in stages if recipe.get("use_tasks") and stage in recipe["use_stages"]]
     return Run(
         condition,
         seed,
         folder,
         ledger | {"stages": {stage: entry for stage, entry in ledger["stages"].items() if stage in stages}},
         {stage: read_file(folder, "eval", f"{stage}/predictions.parquet", parse_predictions) for stage in stages},
-        {stage: read_file(folder, stage, PROVENANCE, parse_provenance) for stage in (*stages, READINESS, "eval")},
+        provenance,
         read_record(folder / READINESS),
+        {stage: read_file(folder, "eval", f"{stage}/{USE_FILE}", parse_use) for stage in asked},
     )
 
 
@@ -110,6 +118,10 @@ def parse_predictions(path: Path) -> pd.DataFrame:
     """
     table = pd.read_parquet(path, columns=COLUMNS)
     return table.assign(fact_token_count=table["fact_tokens"].map(len))
+
+
+def parse_use(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path, columns=["item_id", "prompts", "tokens", "correct"])
 
 
 def check_comparable(runs: Mapping[tuple[str, int], Run], reference: str) -> None:

@@ -104,7 +104,6 @@ def fact_use(runs: Runs, called_up_to: Callable[[int], CalledFor]) -> list[Entry
                     for name in (names if item in known else [])
                     if name in operands
                 ]
-                unused = table[table["fact_tokens"].map(len) == 0]
                 entries.append(
                     {
                         "condition": condition,
@@ -113,8 +112,6 @@ def fact_use(runs: Runs, called_up_to: Callable[[int], CalledFor]) -> list[Entry
                         "share_of_completions": len(used) / len(table),
                         "tokens_per_completion": float(table["fact_tokens"].map(len).mean()),
                         "right": float(np.mean(verdicts)) if verdicts else None,
-                        "accuracy_with": float(used["correct"].mean()),
-                        "accuracy_without": float(unused["correct"].mean()) if len(unused) else None,
                     }
                 )
     return entries

@@ -14,13 +14,15 @@ again: an arm without added tokens costs nothing here, and its four cells are eq
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mulfact.data_builders.problems.items import Benchmark, Item
-from mulfact.evals.evaluation.harness import Checkpoint
+
+if TYPE_CHECKING:
+    from mulfact.evals.evaluation.harness import Checkpoint  # with lighteval, which takes seconds to import
 
 USE_FILE = "use.parquet"
 PROMPTS = ("rewritten", "plain")
@@ -45,7 +47,7 @@ Row = dict[str, Any]
 
 
 def use_cells(
-    model: Checkpoint,
+    model: "Checkpoint",
     benchmark: Benchmark,
     predictions: Sequence[Row],
     fact_ids: Sequence[int],

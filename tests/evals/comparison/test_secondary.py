@@ -94,7 +94,6 @@ def test_fact_use_counts_right_and_wrong_facts(runs: dict[tuple[str, int], Run])
     assert len(entries) == 3
     entry = entries[0]
     assert (entry["share_of_completions"], entry["tokens_per_completion"], entry["right"]) == (0.5, 1.0, 0.5)
-    assert (entry["accuracy_with"], entry["accuracy_without"]) == (1.0, 0.0)
     assert fact_use(runs, lambda _: {})[0]["right"] is None
 
 
