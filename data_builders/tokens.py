@@ -4,8 +4,9 @@
     python data_builders/tokens.py --config outputs/smoke/mulfact/recipes/tokens.yaml --num_workers 2
 
 Each file of the corpus becomes <name>.bin (ids, an <|endoftext|> behind each document) and <name>.index.npz (for each
-document `tokens`, `bytes`, `fact_free`, `source`), the same documents in the same order in every arm. Nothing of a
-finished file is kept, and an interrupted build goes on with the files that are missing (`<output_dir>.shards`). A
+document `tokens`, `bytes`, `fact_free`, `source`), the same documents in the same order in every arm. The validation
+files are encoded once more as canonical-*: their canonical text, on which the losses of arms can be compared. Nothing
+of a finished file is kept, and an interrupted build goes on with the files that are missing (`<output_dir>.shards`). A
 finished output of the same corpus and tokenizer is taken up whole: then only the manifest is written again.
 """
 
@@ -13,7 +14,7 @@ import functools
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from mulfact.data_builders.storage.workers import Workers
 from mulfact.errors import UserError, command
 from mulfact.provenance import COUNTS, input_hash, stage_output, write_json
 from mulfact.settings import parse
+from mulfact.tokenizers.canonical import canonical_text
 from mulfact.tokenizers.encode import BulkEncoder
 from mulfact.tokenizers.facts import Facts, read_facts
 
 EOS = "<|endoftext|>"
+VALIDATION, CANONICAL = "validation", "canonical"  # splits: validation text as it is, and in its canonical spelling
 PIECE = 200_000  # bytes of text that are encoded at a time
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
@@ -66,6 +69,7 @@ class Task:
     dtype: str
     eos_token_id: int
     fact_ids: tuple[int, ...]
+    canonical: bool = False  # encode the canonical text of the documents
 
 
 @command
@@ -109,7 +113,7 @@ def plan(arguments: ShardsArguments, corpus: dict[str, Any], facts: Facts, work:
     eos = tokenizers.Tokenizer.from_file(str(Path(arguments.tokenizer) / "tokenizer.json")).token_to_id(EOS)
     if eos is None:
         raise UserError(f"{arguments.tokenizer}: its vocabulary has no {EOS}, which divides documents; build it again")
-    return [
+    tasks = [
         Task(
             corpus_file=Path(arguments.corpus) / shard["file"],
             destination=work.path / Path(shard["file"]).stem,
@@ -122,6 +126,12 @@ def plan(arguments: ShardsArguments, corpus: dict[str, Any], facts: Facts, work:
         for split in corpus["splits"].values()
         for shard in split["shards"]
     ]
+    canonical = [
+        replace(task, destination=task.destination.with_name(name.replace(VALIDATION, CANONICAL, 1)), canonical=True)
+        for task in tasks
+        if (name := task.destination.name).startswith(VALIDATION)
+    ]
+    return tasks + canonical
 
 
 def index_file(task: Task) -> Path:
@@ -148,6 +158,8 @@ def write_shard(task: Task) -> None:
         # The lists of ids take many times the room of the text.
         for table in itertools.chain.from_iterable(pieces(one, PIECE) for one in read_documents(task.corpus_file)):
             texts = table["text"].to_pylist()
+            if task.canonical:
+                texts = [canonical_text(text) for text in texts]
             ids, lengths = flatten(encoder.encode_batch(texts), task.eos_token_id)
             if (ids == task.eos_token_id).sum() != len(texts):
                 raise UserError(f"{task.corpus_file}: a document spells {EOS}; remove it and build the corpus again")
@@ -182,7 +194,7 @@ def manifest(tasks: Sequence[Task], facts: Facts) -> dict[str, Any]:
     """Return what the shards hold, by split, and how often each fact token occurs in the training tokens."""
     splits: dict[str, Any] = {}
     fact_counts = np.zeros(len(facts.fact_tokens), np.int64)
-    for split in ("train", "validation"):
+    for split in ("train", VALIDATION, CANONICAL):
         shards = [task for task in tasks if task.destination.name.startswith(split)]
         # How many documents have each length: its size does not grow with the corpus.
         histogram, raw_bytes, in_split = np.zeros(1, np.int64), 0, np.zeros(len(fact_counts), np.int64)

@@ -33,7 +33,15 @@ from mulfact.evals.comparison.outcomes import (
 )
 from mulfact.evals.comparison.reward_trend import reward_trends
 from mulfact.evals.comparison.runs import Run, check_comparable, load_runs, stages_of
-from mulfact.evals.comparison.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
+from mulfact.evals.comparison.secondary import (
+    called_for,
+    describe_strata,
+    fact_use,
+    measures,
+    phrasings,
+    spelling,
+    with_strata,
+)
 from mulfact.evals.comparison.significance import constant_accuracy
 from mulfact.evals.comparison.use import use
 from mulfact.evals.report.write import write_report
@@ -75,6 +83,7 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
     described = describe_strata(benchmarks, extended)
     preregistered = is_preregistered(arguments, runs)
     training = curves(runs)
+    companions = measures(arguments, extended, training["pretrain"])
     results: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "scale": Path(arguments.shared_dir).name,
@@ -99,7 +108,8 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "accuracy": accuracies(arguments, extended),
         "differences": differences(arguments, extended),
         "contrasts": contrasts(arguments, runs),
-        "measures": measures(arguments, runs, training["pretrain"]),
+        "measures": companions,
+        "spelling": spelling(arguments, companions),
         "heatmaps": heatmaps(runs),
         "usage": usage(runs),
         "phrasings": phrasings(runs),

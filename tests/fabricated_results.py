@@ -75,6 +75,7 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
              "interval": [-0.02, 0.005] if place and len(seeds) > 1 else None}
             for place, arm in enumerate(conditions)
         ],
+        "spelling": [{"condition": arm, "gap": -0.04, "canonical_gap": -0.03, "share": 0.25} for arm in others],
         "phrasings": [
             {"condition": arm, "stage": stage, "phrasing": phrasing, "accuracy": 0.5 + place / 10}
             for place, arm in enumerate(conditions) for stage in stages for phrasing in ("plain", "sign", "words")
@@ -224,6 +225,8 @@ def curves(conditions: list[str], seeds: list[int], random: np.random.Generator)
         "pretrain": [
             {"condition": arm, "seed": seed, "points": [
                 {"step": step, "tokens": step * 8192, "bytes": step * (20_000 + 900 * place),
+                 "canonical_bits_per_byte": 1.1 + 2 * np.exp(-step / 90) - 0.02 * place,
+                 "canonical_bits_per_byte_fact_free": 1.3 + 2 * np.exp(-step / 90),
                  "bits_per_byte": 1.2 + 2 * np.exp(-step / 90) - 0.03 * place + random.normal(0, 0.01),
                  "bits_per_byte_fact_free": 1.4 + 2 * np.exp(-step / 90) + random.normal(0, 0.01)}
                 for step in range(0, 301, 50)]}

@@ -77,7 +77,11 @@ def write_run(run: Path, seed: int, items: int, accuracy: float, stopped: bool) 
                         "step": step,
                         "tokens": 100 * step,
                         "bytes": 250 * step,
-                        "validation": {"bits_per_byte": 3 / (1 + step), "bits_per_byte_fact_free": 3.1 / (1 + step)},
+                        "validation": {
+                            "canonical_bits_per_byte": 2 / (1 + step),
+                            "bits_per_byte": 3 / (1 + step),
+                            "bits_per_byte_fact_free": 3.1 / (1 + step),
+                        },
                     }
                     for step in (0, 10, 20)
                 ]

@@ -34,11 +34,12 @@ def write_tokenizer(folder: Path, vocab_size: int = VOCAB_SIZE) -> None:
 
 
 def write_tokens(folder: Path, tokenizer: Path, documents: int = 200) -> None:
-    """Write token shards of counting documents, two shards for training and one for validation."""
+    """Write token shards of counting documents, two shards for training and one for either form of validation."""
     random = np.random.default_rng(0)
     with stage_output(folder, {"seed": 0}, [tokenizer]) as partial:
         splits: dict[str, Any] = {}
-        for split, shards, count in (("train", 2, documents), ("validation", 1, max(documents // 5, 4))):
+        for split, shards, count in (("train", 2, documents), ("validation", 1, max(documents // 5, 4)),
+                                     ("canonical", 1, max(documents // 5, 4))):  # fmt: skip
             totals = {"documents": shards * count, "tokens": 0, "bytes": 0}
             names = [f"{split}-{number:05d}" for number in range(shards)]
             for name in names:

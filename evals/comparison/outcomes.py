@@ -18,6 +18,15 @@ TABLE_TASK = "table_9"
 EXAMPLES = 8
 ERROR_EXAMPLES = 3  # of each class and arm
 
+# Of the canonical text, one spelling for every arm; and of the text as it is, which a tokenizer that forgets spelling
+# need not pay for.
+BITS_PER_BYTE = (
+    "canonical_bits_per_byte",
+    "canonical_bits_per_byte_fact_free",
+    "bits_per_byte",
+    "bits_per_byte_fact_free",
+)
+
 # Names in TRL's log, and what the report calls them.
 GRPO_METRICS = {
     "reward": "reward",
@@ -144,7 +153,7 @@ def parse_validation(path: Path) -> list[dict[str, Any]]:
     """Return the validation points in the log of pretraining. Raises LookupError when there are none."""
     points = [
         {"step": line["step"], "tokens": line["tokens"], "bytes": line["bytes"]}
-        | {key: line["validation"].get(key) for key in ("bits_per_byte", "bits_per_byte_fact_free")}
+        | {key: line["validation"].get(key) for key in BITS_PER_BYTE}
         for line in parse_json_lines(path)
         if "validation" in line
     ]

@@ -12,7 +12,7 @@ from mulfact.data_builders.problems.prompts import ANNOTATION
 from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.estimates import estimate_mean, matrix, tasks_of
-from mulfact.evals.comparison.outcomes import products
+from mulfact.evals.comparison.outcomes import BITS_PER_BYTE, products
 from mulfact.evals.comparison.runs import Run, stages_of
 from mulfact.evals.comparison.significance import seed_mean
 from mulfact.tokenizers.facts import FactSettings
@@ -137,11 +137,12 @@ def phrasings(runs: Runs) -> list[Entry]:
 def measures(arguments: CompareArguments, runs: Runs, curves: list[Entry]) -> list[Entry]:
     """Return measures other than accuracy by arm, with the paired difference to the reference and its interval.
 
-    Bits per byte have one value a seed: Student's interval, none with one seed. The others are paired by item as well.
+    Bits per byte have one value a seed: Student's interval, none with one seed. The others are paired by item as well,
+    and told of each stratum that `runs` hold as a task of its own.
     """
     final = {(curve["condition"], curve["seed"]): curve["points"][-1] for curve in curves if curve["points"]}
     entries = []
-    for name in ("bits_per_byte", "bits_per_byte_fact_free"):
+    for name in BITS_PER_BYTE:
         by_arm = {
             condition: np.array([[final.get((condition, seed), {}).get(name)] for seed in arguments.seeds], dtype=float)
             for condition in arguments.conditions
@@ -154,6 +155,22 @@ def measures(arguments: CompareArguments, runs: Runs, curves: list[Entry]) -> li
                 for condition in arguments.conditions
             }
             entries += paired(arguments, name, arguments.primary_stage, task, by_arm)
+    return entries
+
+
+def spelling(arguments: CompareArguments, measured: list[Entry]) -> list[Entry]:
+    """Return how much of each arm's gap in validation loss is spelling: what is gone on canonical text."""
+    gaps = {
+        (entry["measure"], entry["condition"]): entry["difference"]
+        for entry in measured
+        if entry["task"] == "validation" and entry["difference"] is not None
+    }
+    entries = []
+    for condition in arguments.treatments:
+        raw, canonical = (gaps.get((name, condition)) for name in ("bits_per_byte", "canonical_bits_per_byte"))
+        if raw is not None and canonical is not None:
+            share = (raw - canonical) / raw if raw else None
+            entries.append({"condition": condition, "gap": raw, "canonical_gap": canonical, "share": share})
     return entries
 
 

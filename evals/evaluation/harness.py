@@ -14,7 +14,7 @@ prediction.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from mulfact.data_builders.problems.items import Item
 from mulfact.errors import UserError
-from mulfact.evals.evaluation.tasks import SPLIT, item_of
+from mulfact.evals.evaluation.tasks import SPLIT, gold_of, item_of
 from mulfact.evals.grading.answers import text_before
 from mulfact.tokenizers.encode import plain_tokenizer
 
@@ -83,7 +83,8 @@ class Checkpoint(TransformersModel):
         return self._padded_greedy_until(docs)
 
     def loglikelihood(self, docs: list[Doc]) -> list[ModelResponse]:
-        """Score the gold completions, in batches whose logits fit into LOGIT_BYTES."""
+        """Score the gold completions behind what of them is given, in batches whose logits fit into LOGIT_BYTES."""
+        docs = [replace(doc, query=doc.query + gold_of(doc).given) for doc in docs]
         config, longest = (
             self.config,
             max(len(ids) for ids in self.tokenizer([full_text(doc) for doc in docs])["input_ids"]),

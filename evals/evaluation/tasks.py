@@ -9,6 +9,7 @@ Whatever the benchmarks folder holds becomes a task; nothing here knows an arm o
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,6 +26,7 @@ from mulfact.data_builders.problems.prompts import format_completion
 from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.errors import UserError
 from mulfact.evals.grading.answers import grade
+from mulfact.tokenizers.canonical import canonical_text
 
 FAMILIES = ("gsm8k", "arithmetic", "word_problem")
 VERDICTS = ("correct", "correct_strict", "correct_flexible")
@@ -74,6 +76,34 @@ def gold_text(item: Item, style: str) -> str | None:
     return format_completion(item.solution, item.answer, "cot") if item.solution else None
 
 
+@dataclass(frozen=True)
+class Gold:
+    """A gold completion in canonical text: what is `given` behind the prompt, and what of it is `scored`.
+
+    `characters` are those that bits are counted on: the space that joins a direct answer to its mark is not one.
+    """
+
+    given: str
+    scored: str
+    characters: int
+
+
+def scored_gold(item: Item, style: str) -> Gold | None:
+    """Return how a gold completion is scored; None when it is not known.
+
+    Of a direct answer the mark in front of it is given, not scored: it is the same in every item, and its easy
+    characters would thin out the bits of the answer.
+    """
+    text = gold_text(item, style)
+    if text is None:
+        return None
+    text = canonical_text(text)
+    if item.answer_rule == "number" or style == "cot":
+        return Gold("", text, len(text))
+    mark, _, answer = text.rpartition(" ")
+    return Gold(mark, f" {answer}", len(answer))
+
+
 def task_config(
     benchmark: Benchmark, generation_size: int, stop_sequences: Sequence[str], score_gold: bool = True
 ) -> LightevalTaskConfig:
@@ -83,10 +113,11 @@ def task_config(
     """
 
     def make_doc(item: dict[str, Any], task_name: str) -> Doc:
-        text = gold_text(item["item"], benchmark.style)
+        gold = scored_gold(item["item"], benchmark.style)
         # `choices` is what the log-likelihood is taken of; the metrics read the item itself.
-        choices = [item["item"].answer if text is None else text]
-        return Doc(query=item["item"].prompt, choices=choices, gold_index=0, specific=item, task_name=task_name)
+        choices = [item["item"].answer if gold is None else gold.scored]
+        specific = item | {"gold": gold}
+        return Doc(query=item["item"].prompt, choices=choices, gold_index=0, specific=specific, task_name=task_name)
 
     metrics: list[Metric | Metrics] = [exact_match()]
     if score_gold and all(gold_text(item, benchmark.style) is not None for item in benchmark.items):
@@ -114,10 +145,10 @@ class ExactMatch(SampleLevelComputation):
 
 
 class GoldBits(SampleLevelComputation):
-    """Bits per character of the gold completion given the prompt, comparable between tokenizers."""
+    """Bits per character of the gold completion given the prompt, on canonical text: comparable between tokenizers."""
 
     def compute(self, doc: Doc, model_response: ModelResponse, **_: Any) -> float:
-        return -model_response.logprobs[0] / math.log(2) / len(doc.choices[0])
+        return -model_response.logprobs[0] / math.log(2) / gold_of(doc).characters
 
 
 def exact_match() -> SampleLevelMetricGrouping:
@@ -140,6 +171,12 @@ def gold_bits_per_character() -> SampleLevelMetric:
         sample_level_fn=GoldBits(),
         corpus_level_fn=fmean,
     )
+
+
+def gold_of(doc: Doc) -> Gold:
+    """Return how the gold completion behind a lighteval document is scored."""
+    assert doc.specific is not None
+    return doc.specific["gold"]
 
 
 def item_of(doc: Doc) -> Item:

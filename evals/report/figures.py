@@ -85,11 +85,12 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
 
 
 def pretrain_figure(results: Results) -> Figure | None:
-    """Draw validation bits per byte by tokens and by raw bytes, on all text and on text without facts."""
+    """Draw validation bits per byte by tokens and by raw bytes: of canonical text, of text as spelled."""
     curves = results["curves"].get("pretrain", [])
     measures = {
-        "bits_per_byte": "all validation text",
-        "bits_per_byte_fact_free": "validation text without a fact of 1–9",
+        "canonical_bits_per_byte": "canonical text",
+        "canonical_bits_per_byte_fact_free": "canonical text without a fact of 1–9",
+        "bits_per_byte": "text as spelled",
     }
     present = [name for name in measures if has_values(curves, name)]
     if not present:

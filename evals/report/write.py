@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mulfact.evals.comparison.outcomes import BITS_PER_BYTE
 from mulfact.evals.comparison.reward_trend import by_arm
 from mulfact.evals.report.answer import summary
 from mulfact.evals.report.embed import embed
@@ -93,7 +94,7 @@ def final_loss(results: Results) -> list[dict[str, Any]]:
         curves = [curve["points"] for curve in results["curves"].get("pretrain", []) if curve["condition"] == arm]
         last = [points[-1] for points in curves if points]
         if last:
-            fields = ("tokens", "bytes", "bits_per_byte", "bits_per_byte_fact_free")
+            fields = ("tokens", "bytes", *BITS_PER_BYTE)
             row = {field: mean([point[field] for point in last]) for field in fields}
             rows.append({"condition": arm, "unigram": results["unigram_bits_per_byte"].get(arm), **row})
     return rows

@@ -69,11 +69,11 @@ class Progress:
 
     def validation(self, step: int, result: dict[str, Any]) -> None:
         """Print the line of a validation."""
-        free = result["bits_per_byte_fact_free"]
+        free = result["canonical_bits_per_byte_fact_free"]
         self._print(
             step,
-            f"validation loss {result['loss']:.4f}  bits/byte {result['bits_per_byte']:.4f}"
-            + ("" if free is None else f"  fact-free {free:.4f}"),
+            f"validation loss {result['loss']:.4f}  bits/byte {result['canonical_bits_per_byte']:.4f} "
+            f"(as spelled {result['bits_per_byte']:.4f})" + ("" if free is None else f"  fact-free {free:.4f}"),
         )
 
     def _print(self, step: int, text: str) -> None:

@@ -50,6 +50,7 @@ class Pretraining:
         self.raw_bytes = RawBytes(self.stream)
         self.validation = ValidationSet(
             TokenStream(arguments.tokens, "validation", None),
+            TokenStream(arguments.tokens, "canonical", None),
             manifest["sources"],
             manifest["eos_token_id"],
             arguments.sequence_length,

@@ -130,14 +130,15 @@ def test_gold_bits_are_those_of_a_plain_forward_pass(run, evaluated):
     tokenizer = AutoTokenizer.from_pretrained(run / "tokenizer")
     for stage in ("pretrain", "sft"):
         model = AutoModelForCausalLM.from_pretrained(run / f"{stage}_final")
-        row = rows_of(evaluated / stage)["gc-0"]
-        gold = gold_text(BENCHMARKS["gsm8k_cot"][0], "cot")
-        prompt_ids, gold_ids = tokenizer([row["prompt"], gold])["input_ids"]
-        with torch.no_grad():
-            logprobs = model(torch.tensor([prompt_ids + gold_ids])).logits[0].log_softmax(-1)
-        positions = range(len(prompt_ids) - 1, len(prompt_ids) + len(gold_ids) - 1)
-        nats = -sum(logprobs[p, token].item() for p, token in zip(positions, gold_ids, strict=True))
-        assert row["gold_bits_per_character"] == pytest.approx(nats / math.log(2) / len(gold), rel=1e-4)
+        cot = gold_text(BENCHMARKS["gsm8k_cot"][0], "cot")
+        for name, given, gold, characters in (("gc-0", "", cot, len(cot)), ("gd-0", " ####", " 54", len("54"))):
+            row = rows_of(evaluated / stage)[name]
+            prompt_ids, gold_ids = tokenizer([row["prompt"] + given, gold])["input_ids"]
+            with torch.no_grad():
+                logprobs = model(torch.tensor([prompt_ids + gold_ids])).logits[0].log_softmax(-1)
+            positions = range(len(prompt_ids) - 1, len(prompt_ids) + len(gold_ids) - 1)
+            nats = -sum(logprobs[p, token].item() for p, token in zip(positions, gold_ids, strict=True))
+            assert row["gold_bits_per_character"] == pytest.approx(nats / math.log(2) / characters, rel=1e-4)
 
 
 def test_a_completion_is_the_greedy_one_and_no_prompt_is_cut(run, monkeypatch):

@@ -13,7 +13,15 @@ from recipe_defaults import defaults
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.outcomes import error_examples, solved_share
 from mulfact.evals.comparison.runs import Run
-from mulfact.evals.comparison.secondary import called_for, describe_strata, fact_use, measures, phrasings, with_strata
+from mulfact.evals.comparison.secondary import (
+    called_for,
+    describe_strata,
+    fact_use,
+    measures,
+    phrasings,
+    spelling,
+    with_strata,
+)
 from mulfact.provenance import write_json
 
 ARGUMENTS = CompareArguments(
@@ -133,6 +141,17 @@ def test_measures_are_paired_with_the_reference(runs: dict[tuple[str, int], Run]
     assert bits["interval"] == pytest.approx([-0.09 - 12.706 * 0.01, -0.09 + 12.706 * 0.01], abs=1e-4)  # Student, 1 df
     assert entries["generated_tokens", "facts"]["difference"] == -2.0
     assert ("bits_per_byte_fact_free", "facts") not in entries
+
+
+def test_what_is_gone_on_canonical_text_was_spelling(runs: dict[tuple[str, int], Run]) -> None:
+    last = {"plain": {"bits_per_byte": 0.50, "canonical_bits_per_byte": 0.44},
+            "facts": {"bits_per_byte": 0.40, "canonical_bits_per_byte": 0.36}}  # fmt: skip
+    curves = [{"condition": name, "seed": seed, "points": [last[name]]} for name in last for seed in (0, 1)]
+    (entry,) = spelling(ARGUMENTS, measures(ARGUMENTS, runs, curves))
+    assert entry["condition"] == "facts"
+    assert entry["gap"] == pytest.approx(-0.10)
+    assert entry["canonical_gap"] == pytest.approx(-0.08)
+    assert entry["share"] == pytest.approx(0.2)
 
 
 def test_bits_per_byte_of_one_seed_have_no_interval(runs: dict[tuple[str, int], Run]) -> None:

@@ -14,7 +14,15 @@ from mulfact.data_builders.problem_sets import math_problems
 from mulfact.data_builders.problems.items import Benchmark, Item
 from mulfact.errors import UserError
 from mulfact.evals.evaluation.harness import Checkpoint
-from mulfact.evals.evaluation.tasks import FAMILIES, ExactMatch, GoldBits, gold_text, read_benchmarks, task_config
+from mulfact.evals.evaluation.tasks import (
+    FAMILIES,
+    ExactMatch,
+    GoldBits,
+    gold_text,
+    read_benchmarks,
+    scored_gold,
+    task_config,
+)
 
 PLAIN = Item("t-plain", "6*9=", "54", "arithmetic", operands=(6, 9), answer_rule="number")
 DIRECT = Item("t-direct", "Question: What is 6*9?\nAnswer:", "54", "arithmetic", operands=(6, 9))
@@ -92,7 +100,7 @@ def test_a_task_is_greedy_of_fixed_length_with_its_stop_sequences():
     assert config.num_fewshots == 0
     doc = config.prompt_function({"item": DIRECT}, "bench")
     assert doc.query == DIRECT.prompt
-    assert doc.choices == [" #### 54"]
+    assert doc.choices == [" 54"]  # " ####" is given: it is the same in every item
 
 
 def test_the_gold_completion_is_scored_only_where_it_is_known():
@@ -135,9 +143,10 @@ def test_the_numeric_items_of_math_become_a_task(tmp_path):
 
 
 def test_gold_bits_are_per_character():
-    doc = Doc(query="", choices=[" #### 54"], gold_index=0)
+    gold = scored_gold(DIRECT, "direct")
+    doc = Doc(query="", choices=[gold.scored], gold_index=0, specific={"item": DIRECT, "gold": gold})
     response = ModelResponse(logprobs=[-16 * math.log(2)])
-    assert GoldBits().compute(doc, response) == pytest.approx(2.0)
+    assert GoldBits().compute(doc, response) == pytest.approx(8.0)  # the answer has two characters
 
 
 def test_importing_lighteval_leaves_gradients_on():
