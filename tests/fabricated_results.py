@@ -75,7 +75,8 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
              "interval": [-0.02, 0.005] if place and len(seeds) > 1 else None}
             for place, arm in enumerate(conditions)
         ],
-        "spelling": [{"condition": arm, "gap": -0.04, "canonical_gap": -0.03, "share": 0.25} for arm in others],
+        "spelling": [{"condition": arm, "gap": -0.04, "canonical_gap": -0.03, "fact_free_gap": -0.01, "share": 0.25}
+                     for arm in others],
         "phrasings": [
             {"condition": arm, "stage": stage, "phrasing": phrasing, "accuracy": 0.5 + place / 10}
             for place, arm in enumerate(conditions) for stage in stages for phrasing in ("plain", "sign", "words")

@@ -159,7 +159,12 @@ def measures(arguments: CompareArguments, runs: Runs, curves: list[Entry]) -> li
 
 
 def spelling(arguments: CompareArguments, measured: list[Entry]) -> list[Entry]:
-    """Return how much of each arm's gap in validation loss is spelling: what is gone on canonical text."""
+    """Return each arm's gap in validation loss on text as spelled, on canonical text, and on that without facts.
+
+    `share`: of the first gap, what is gone on canonical text. It can be negative: an arm that learned many spellings
+    pays on canonical text for choosing the one, so spelling is out of the last gap alone, and out of the gap between
+    two arms that rewrite alike.
+    """
     gaps = {
         (entry["measure"], entry["condition"]): entry["difference"]
         for entry in measured
@@ -170,7 +175,9 @@ def spelling(arguments: CompareArguments, measured: list[Entry]) -> list[Entry]:
         raw, canonical = (gaps.get((name, condition)) for name in ("bits_per_byte", "canonical_bits_per_byte"))
         if raw is not None and canonical is not None:
             share = (raw - canonical) / raw if raw else None
-            entries.append({"condition": condition, "gap": raw, "canonical_gap": canonical, "share": share})
+            free = gaps.get(("canonical_bits_per_byte_fact_free", condition))
+            entry = {"condition": condition, "gap": raw, "canonical_gap": canonical, "fact_free_gap": free}
+            entries.append(entry | {"share": share})
     return entries
 
 
