@@ -266,3 +266,16 @@ def test_a_scale_does_not_say_which_seed_is_run(recipes: Path, tmp_path: Path) -
     (tmp_path / "scales" / "mine.yaml").write_text("extends: smoke\nseed: 5\n")
     with pytest.raises(UserError, match=r"mine\.yaml: seed is set on the command line only \(make SEED="):
         compose(tmp_path, "mine", "mulfact", 0)
+
+
+def test_a_half_of_an_arm_needs_no_file(recipes: Path) -> None:
+    whole, first, second = (
+        compose(recipes, "smoke", name, 3)["tokenizer"] for name in ("mulfact", "mulfact_half3a", "mulfact_half3b")
+    )
+    assert first["subset"] == {"share": 0.5, "seed": 3, "complement": False}
+    assert second["subset"] == {"share": 0.5, "seed": 3, "complement": True}
+    assert {key for key in whole if whole[key] != first[key]} == {"subset", "output_dir"}
+    with pytest.raises(UserError, match="unknown arm 'mulfakt'; did you mean 'mulfact'"):
+        compose(recipes, "smoke", "mulfakt_half0a", 0)
+    with pytest.raises(UserError, match="there are no facts to draw from"):
+        compose(recipes, "smoke", "baseline_half0a", 0)
