@@ -255,12 +255,10 @@ LOG = $(subst /recipes/,/logs/,$(<:.yaml=.log))
 SHELL := /bin/bash
 .SHELLFLAGS = -c $(if $<,'mkdir -p $(dir $(LOG)) && exec $$BASH -c "$$1" >> $(LOG) 2>&1' stage)
 endif
-# With SHARED=1 too, other machines work in the same folder: a stage is left to who has its lock, and what it brought stays.
+# With SHARED=1 too, other machines work in the same folder: a stage waits for who has its lock, and is then looked at anew.
 ifdef SHARED
 LOCK = $(<D)/.$(notdir $(<:.yaml=.lock))
-BROUGHT = test -e $@ && test -z "$$(find $^ -newer $@ -print -quit)"
-.SHELLFLAGS = -c $(if $<,'mkdir -p $(dir $(LOG)) && exec >> $(LOG) 2>&1 9>> $(LOCK); \
-	flock --nonblock 9 || { flock 9; $(BROUGHT) && exit; }; exec $$BASH -c "$$1"' stage)
+.SHELLFLAGS = -c $(if $<,'mkdir -p $(dir $(LOG)) && exec >> $(LOG) 2>&1 9>> $(LOCK); flock 9; exec $$BASH -c "$$1"' stage)
 endif
 
 $(R)/corpus/provenance.json: $(R)/recipes/corpus.yaml $(R)/benchmarks/provenance.json
