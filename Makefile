@@ -5,6 +5,8 @@ SCALE      ?= smoke
 CONDITION  ?= mulfact
 SEED       ?= 0
 CONDITIONS ?= baseline mulfact
+# Declared controls of recipes/controls, such as baseline_more baseline_less: they say what an effect is worth in training.
+CONTROLS   ?=
 SEEDS      ?= $(SEED)
 OUTPUTS    ?= outputs
 OVERRIDES  ?=
@@ -112,7 +114,7 @@ endif
 SETTINGS = --outputs $(OUTPUTS) --scale $(SCALE) --processes $(PROCESSES) --given $(GIVEN)
 # Composes the recipes and says how the experiment stands, before the make below is asked what to do.
 PREPARE = python -m mulfact.experiment.prepare $(SETTINGS)
-PLAN = python -m mulfact.experiment.plan $(SETTINGS) --conditions $(CONDITIONS) --seeds $(SEEDS)
+PLAN = python -m mulfact.experiment.plan $(SETTINGS) --conditions $(CONDITIONS) $(CONTROLS) --seeds $(SEEDS)
 SHOW = python -m mulfact.experiment.show
 # In front of each stage: what is finished, by its record, is not made again.
 ONCE = exec python -m mulfact.experiment.once $<
@@ -140,12 +142,12 @@ smoke: ## the whole road for two arms on two CPU cores, no network: about twelve
 
 ifneq ($(DRY),)
 experiment: $(INSTALLED)
-	@$(PREPARE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment --dry
+	@$(PREPARE) --conditions $(CONDITIONS) $(if $(CONTROLS),--controls $(CONTROLS)) --seeds $(SEEDS) --experiment --dry
 else
 experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, then the report; DRY=1 says what it would run
-	@$(PREPARE) --conditions $(CONDITIONS) --seeds $(SEEDS) --experiment
+	@$(PREPARE) --conditions $(CONDITIONS) $(if $(CONTROLS),--controls $(CONTROLS)) --seeds $(SEEDS) --experiment
 	@! command -v nvidia-smi > /dev/null || $(PLAN) --jobs $(JOBS) --only_warn
-	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
+	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) $(CONTROLS) --seeds $(SEEDS) --jobs $(JOBS) \
 		$(if $(PRICE),--price "$$PRICE") $(if $(LIVE),--live)
 	@$(SUBMAKE) --question $(R)/report/provenance.json || $(SUBMAKE) $(R)/report/provenance.json
 	@$(SHOW) $(R)
@@ -242,9 +244,9 @@ ledger: $(INSTALLED) ## the compute of the run CONDITION, SEED, by stage
 # ---------------------------------------------------------------- the plain commands
 
 # Each file is named as a target (a static pattern), or make would not miss one that was deleted.
-RUNS := $(foreach condition,$(CONDITIONS),$(foreach seed,$(SEEDS),$(R)/$(condition)/seed-$(seed)))
+RUNS := $(foreach condition,$(CONDITIONS) $(CONTROLS),$(foreach seed,$(SEEDS),$(R)/$(condition)/seed-$(seed)))
 EVERY_RUN := $(sort $(RUNS) $(RUN))
-EVERY_ARM := $(sort $(CONDITIONS:%=$(R)/%) $(R)/$(CONDITION))
+EVERY_ARM := $(sort $(CONDITIONS:%=$(R)/%) $(CONTROLS:%=$(R)/%) $(R)/$(CONDITION))
 
 # What mulfact/experiment/grid.py runs, with LOGGED=1: then what a stage prints goes to logs/<stage>.log beside recipes/<stage>.yaml.
 every_run: $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json) $(RUNS:=/curve/provenance.json)
@@ -293,6 +295,10 @@ $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.
 $(EVERY_RUN:=/curve/provenance.json): $(R)/%/curve/provenance.json: \
 		$(R)/%/recipes/curve.yaml $(R)/%/pretrain_final/provenance.json
 	$(ONCE) python evals/curve.py --config $<
+
+# A declared control may take its steps from the bytes that an arm reads.
+$(foreach control,$(CONTROLS),$(foreach seed,$(SEEDS),$(R)/$(control)/seed-$(seed)/pretrain_final/provenance.json)): \
+		| $(CONDITIONS:%=$(R)/%/tokens/provenance.json)
 
 # SFT or GRPO, $(1), by TRL's own command, which is left out when a kill came after its last step; $(2) goes to prepare.
 define TRL

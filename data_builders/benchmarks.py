@@ -14,7 +14,7 @@ from mulfact.data_builders.contamination.shown_products import shown_in
 from mulfact.data_builders.problem_sets import probes, word_problem_sets
 from mulfact.data_builders.problem_sets.gsm8k import load_problems, synthetic_problems
 from mulfact.data_builders.problem_sets.math_problems import math
-from mulfact.data_builders.problems.items import Benchmark, Item, text_id
+from mulfact.data_builders.problems.items import Benchmark, Item, calculating, text_id
 from mulfact.data_builders.problems.problem import Problem
 from mulfact.data_builders.problems.prompts import format_prompt
 from mulfact.data_builders.storage.rows import write_jsonl
@@ -81,7 +81,8 @@ def gsm8k(arguments: BenchmarksArguments) -> list[Benchmark]:
 def gsm8k_item(name: str, index: int, problem: Problem, style: str, source: str) -> Item:
     """Return a problem as an item: the published test split is numbered from 0, synthetic ones go by their words."""
     item_id = text_id(name, problem.question) if source == "synthetic" else f"{name}-{index:04d}"
-    return Item(item_id, format_prompt(problem.question, style), problem.answer, "gsm8k", problem.solution)
+    prompt, calculation = format_prompt(problem.question, style), calculating(problem.solution)
+    return Item(item_id, prompt, problem.answer, "gsm8k", problem.solution, **calculation)
 
 
 def arithmetic(arguments: BenchmarksArguments) -> list[Benchmark]:

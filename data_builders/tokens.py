@@ -48,14 +48,15 @@ class ShardsArguments:
     max_steps: int | None = field(metadata={"help": "Of pretraining; null: target_tokens says it."})
     tokens_per_step: int | None = field(metadata={"help": "Of pretraining."})
     target_tokens: int | None = field(metadata={"help": "Of pretraining; null: max_steps says it."})
+    steps_factor: float = field(metadata={"help": "Of pretraining."})
     allow_epochs: bool = field(metadata={"help": "Whether pretraining may read a document twice."})
 
     @property
     def pretraining_tokens(self) -> int | None:
         """What pretraining will read; None when its recipe sets FLOPs instead, or when nothing is said of it."""
         if self.max_steps is not None and self.tokens_per_step is not None:
-            return self.max_steps * self.tokens_per_step
-        return self.target_tokens
+            return round(self.steps_factor * self.max_steps) * self.tokens_per_step
+        return None if self.target_tokens is None else round(self.steps_factor * self.target_tokens)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ report.html.
 """
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from mulfact.errors import UserError, command
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
 from mulfact.evals.comparison.arms import describe_arms
 from mulfact.evals.comparison.conclusion import conclude, fallback
-from mulfact.evals.comparison.deviations import MINIMUM_SEEDS, deviations, is_preregistered
-from mulfact.evals.comparison.estimates import accuracies, contrasts, differences, tasks_of
+from mulfact.evals.comparison.controls import check_controls, describe_controls, fill_equivalents
+from mulfact.evals.comparison.deviations import deviations, exploratory_because
+from mulfact.evals.comparison.estimates import accuracies, adjust, contrasts, differences, limits_of, tasks_of
 from mulfact.evals.comparison.learning import curve_folders, embeddings, halves_folders, learning, read_halves
 from mulfact.evals.comparison.outcomes import (
     curves,
@@ -33,16 +35,9 @@ from mulfact.evals.comparison.outcomes import (
 )
 from mulfact.evals.comparison.reward_trend import reward_trends
 from mulfact.evals.comparison.runs import Run, check_comparable, load_runs, stages_of
-from mulfact.evals.comparison.secondary import (
-    called_for,
-    describe_strata,
-    fact_use,
-    measures,
-    phrasings,
-    spelling,
-    with_strata,
-)
+from mulfact.evals.comparison.secondary import fact_use, measures, phrasings, spelling
 from mulfact.evals.comparison.significance import constant_accuracy
+from mulfact.evals.comparison.strata import describe_strata, primary_of, secondary_tasks, with_strata
 from mulfact.evals.comparison.use import use
 from mulfact.evals.report.write import write_report
 from mulfact.layout import READINESS, output_of
@@ -50,7 +45,7 @@ from mulfact.modeling.posttraining.readiness_record import decision
 from mulfact.provenance import hash_file, input_hash, stage_output, write_json
 from mulfact.settings import parse
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Runs = dict[tuple[str, int], Run]
 
 
@@ -58,30 +53,54 @@ Runs = dict[tuple[str, int], Run]
 def main() -> None:
     arguments = parse(CompareArguments)
     check_arguments(arguments)
-    runs = load_runs(Path(arguments.shared_dir), arguments.conditions, arguments.seeds)
-    check_comparable(runs, arguments.reference)
+    runs = load_runs(Path(arguments.shared_dir), [*arguments.conditions, *arguments.controls], arguments.seeds)
+    check_all(arguments, runs)
+    looks = earlier_looks(Path(arguments.output_dir) / "results.json")
     inputs = [output_of(run.folder, stage) for run in runs.values() for stage in ("eval", "ledger", READINESS)]
     inputs += [*curve_folders(runs), *halves_folders(Path(arguments.shared_dir))]
     with stage_output(arguments.output_dir, arguments, [*inputs, arguments.protocol]) as folder:
-        results = build_results(arguments, runs)
+        results = build_results(arguments, runs, looks)
         write_json(folder / "results.json", results)
         write_report(results, folder)
     print(f"{arguments.output_dir}: report.html, results.md, results.json (make show prints the answer)")
 
 
-def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
-    """Return the content of results.json (docs/results_schema.md).
+def split(arguments: CompareArguments, runs: Runs) -> tuple[Runs, Runs]:
+    """Return the runs of the arms, and those of the declared controls."""
+    arms = {key: run for key, run in runs.items() if key[0] in arguments.conditions}
+    return arms, {key: run for key, run in runs.items() if key not in arms}
 
-    Where the gate took the planned primary stage away, the last stage that all runs have stands in for it.
+
+def check_all(arguments: CompareArguments, runs: Runs) -> None:
+    """Raise UserError unless arms differ in their tokenizer alone, and controls from their arm as they declare."""
+    arms, controls = split(arguments, runs)
+    check_comparable(arms, arguments.reference)
+    check_controls(arguments, arms, controls)
+
+
+def build_results(planned: CompareArguments, loaded: Runs, looks: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return the content of results.json (docs/results_schema.md); `looks` are the comparisons before this one.
+    `loaded` are the runs of the arms and of the declared controls.
+
+    Where the gate took the planned primary stage away, the last stage that all runs have stands in for it, and of
+    synthetic problems the primary task is their fact-bearing part.
     """
-    stages, task = stages_of(runs), planned.primary_task
+    runs, controls = split(planned, loaded)
+    stages = stages_of(runs)
     stage = planned.primary_stage if planned.primary_stage in stages else stages[-1]
-    arguments = replace(planned, primary_stage=stage)
-    benchmarks = read_benchmarks(arguments, runs)
-    facts = called_for(Path(arguments.benchmarks), benchmarks)
-    extended = with_strata(runs, facts, benchmarks[task]["family"])
+    benchmarks = read_benchmarks(replace(planned, primary_stage=stage), runs)
+    extended = with_strata(runs, stage)
     described = describe_strata(benchmarks, extended)
-    preregistered = is_preregistered(arguments, runs)
+    task = primary_of(planned.primary_task, described)
+    arguments = replace(planned, primary_stage=stage, primary_task=task)
+    exploratory = exploratory_because(arguments, runs, described, looks)
+    measured, constants = accuracies(arguments, extended), trivial_baselines(arguments, extended, described)
+    limits = limits_of(measured, constants, arguments.ceiling)
+    against_reference = differences(arguments, extended, limits, secondary_tasks(described))
+    against_others = contrasts(arguments, extended, limits)
+    adjust(against_reference, against_others)
+    control_runs = with_strata(controls, stage) if controls else {}
+    fill_equivalents(against_reference, arguments, extended, control_runs)
     training = curves(runs)
     companions = measures(arguments, extended, training["pretrain"])
     results: dict[str, Any] = {
@@ -95,41 +114,56 @@ def build_results(planned: CompareArguments, runs: Runs) -> dict[str, Any]:
         "readiness": readiness(runs),
         "protocol": {
             "sha256": hash_file(Path(arguments.protocol)),
-            "preregistered": preregistered,
-            "minimum_seeds": MINIMUM_SEEDS,
+            "exploratory_because": exploratory,
+            "looks": [*looks, {"seeds": arguments.seeds, "conditions": arguments.conditions, "date": today()}],
             "fallback": fallback(runs, stage),
             "deviations": deviations(planned, runs, benchmarks),
         },
         "confidence_level": arguments.confidence_level,
-        "bootstrap_samples": arguments.bootstrap_samples,
-        "exploratory": len(arguments.seeds) < MINIMUM_SEEDS or not preregistered,
+        "ceiling": arguments.ceiling,
+        "tested": arguments.tested,
+        "attribution": arguments.attribution,
+        "exploratory": bool(exploratory),
         "benchmarks": described,
         "ledger": ledger(runs, arguments.reference),
-        "accuracy": accuracies(arguments, extended),
-        "differences": differences(arguments, extended),
-        "contrasts": contrasts(arguments, runs),
+        "accuracy": measured,
+        "differences": against_reference,
+        "contrasts": against_others,
+        "controls": describe_controls(arguments, extended, control_runs, list(dict.fromkeys([task, *benchmarks]))),
         "measures": companions,
         "spelling": spelling(arguments, companions),
         "heatmaps": heatmaps(runs),
         "usage": usage(runs),
         "phrasings": phrasings(runs),
         "use": use(arguments, runs, extended),
-        "fact_use": fact_use(runs, partial(called_for, Path(arguments.benchmarks), benchmarks)),
+        "fact_use": fact_use(runs),
         "gold_over_budget": gold_over_budget(runs),
         "error_classes": error_classes(extended),
-        "error_examples": error_examples(runs, task, stage),
+        "error_examples": error_examples(extended, task, stage),
         "curves": training,
         "learning": learning(runs),
         "embeddings": embeddings(runs),
         "halves": [read_halves(folder) for folder in halves_folders(Path(arguments.shared_dir))],
         "reward_trends": reward_trends(training["grpo"]),
         "unigram_bits_per_byte": unigram_bits_per_byte(runs),
-        "examples": examples(runs, arguments.reference, task, stage),
-        "trivial_baselines": trivial_baselines(arguments, extended, described),
+        "examples": examples(extended, arguments.reference, task, stage),
+        "trivial_baselines": constants,
         "provenance": provenance(runs),
     }
     results["conclusion"] = conclude(results)
     return results
+
+
+def earlier_looks(path: Path) -> list[dict[str, Any]]:
+    """Return the comparisons that the report in the same folder tells of, itself included; none where there is none."""
+    try:
+        return list(json.loads(path.read_text())["protocol"]["looks"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+
+
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def read_benchmarks(arguments: CompareArguments, runs: Runs) -> dict[str, Any]:
@@ -192,21 +226,22 @@ def ledger(runs: Runs, reference: str) -> dict[str, Any]:
 def trivial_baselines(
     arguments: CompareArguments, runs: Runs, benchmarks: Mapping[str, Any]
 ) -> dict[str, dict[str, float]]:
-    """Return what always giving the most frequent training answer would score on each task.
+    """Return what giving one answer to everything would score on each task.
 
-    The answer is that of GSM8K's training set, for synthetic benchmarks that of the synthetic problems. Empty where the
-    post-training rows were made before their manifest told it.
+    `best_constant` is the most frequent answer of the items themselves, the best that a constant can be;
+    `always_training_mode` that of GSM8K's training set, for synthetic benchmarks that of the synthetic problems. It is
+    left out where the post-training rows were made before their manifest told it.
     """
     manifest = json.loads((Path(arguments.posttrain) / "manifest.json").read_text())
     answers = manifest.get("most_frequent_answers", {})
-    if not answers:
-        return {}
-    table = next(iter(runs.values())).predictions[stages_of(runs)[-1]]
-    baselines = {}
+    table = next(iter(runs.values())).predictions[arguments.primary_stage]
+    baselines: dict[str, dict[str, float]] = {}
     for task, group in table.groupby("task", sort=False):
+        golds = group["gold"].tolist()
+        baselines[task] = {"best_constant": constant_accuracy(golds, Counter(golds).most_common(1)[0][0])}
         own = "synthetic" if benchmarks[task]["source"] == "synthetic" else "gsm8k"
-        answer = answers.get(own, next(iter(answers.values())))
-        baselines[task] = {"always_training_mode": constant_accuracy(group["gold"].tolist(), answer)}
+        if answer := answers.get(own, next(iter(answers.values()), None)):
+            baselines[task]["always_training_mode"] = constant_accuracy(golds, answer)
     return baselines
 
 

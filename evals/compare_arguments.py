@@ -6,35 +6,41 @@ from pathlib import Path
 from mulfact.errors import UserError
 from mulfact.layout import TRAINED
 
-LEAST_SAMPLES = 1000  # 25 draws beyond each end of a 95% interval
-
 
 @dataclass
 class CompareArguments:
     output_dir: str = field(metadata={"help": "Folder of the report."})
     shared_dir: str = field(metadata={"help": "Folder of the scale, with a folder for each arm."})
-    conditions: list[str] = field(metadata={"help": "The arms; the treatment comes first."})
+    conditions: list[str] = field(metadata={"help": "The arms."})
+    controls: dict = field(metadata={"help": "Declared controls that were run, with what each declares."})
     reference: str = field(metadata={"help": "Differences are taken against this arm."})
+    treatment: str = field(metadata={"help": "The arm that is tested."})
+    attribution: dict = field(
+        metadata={"help": "The arms it is tested against then, in order, and what explains an effect not shown there."}
+    )
     seeds: list[int] = field(metadata={"help": "The seeds; each is run with every arm."})
     benchmarks: str = field(metadata={"help": "What was evaluated, with its manifest."})
     posttrain: str = field(metadata={"help": "The training rows, for the trivial baselines."})
-    protocol: str = field(metadata={"help": "The pre-registered analysis."})
+    protocol: str = field(metadata={"help": "The analysis that was fixed beforehand."})
     primary_task: str = field(metadata={"help": "The outcome of the protocol's first hypothesis."})
     primary_stage: str = field(metadata={"help": "The checkpoint of the first hypothesis."})
-    bootstrap_samples: int = field(metadata={"help": "Draws of each interval."})
     confidence_level: float = field(metadata={"help": "Of the intervals."})
-
-    def __post_init__(self) -> None:
-        if self.bootstrap_samples < LEAST_SAMPLES:
-            raise UserError(
-                f"compare.bootstrap_samples is {self.bootstrap_samples}: expected {LEAST_SAMPLES:,} or more draws: "
-                "fewer do not settle the ends of an interval"
-            )
+    ceiling: float = field(metadata={"help": "Arms that are all above it cannot be told apart."})
 
     @property
     def treatments(self) -> list[str]:
         """The arms that are compared with the reference, in their order."""
         return [condition for condition in self.conditions if condition != self.reference]
+
+    @property
+    def tested(self) -> str:
+        """The treatment; where it was not run, the first arm that is not the reference."""
+        return self.treatment if self.treatment in self.treatments else self.treatments[0]
+
+    @property
+    def attributed(self) -> list[str]:
+        """The arms that were run of those that the tested one is compared with after the reference, in that order."""
+        return [arm for arm in self.attribution if arm in self.treatments and arm != self.tested]
 
 
 def check_arguments(arguments: CompareArguments) -> None:
@@ -48,12 +54,20 @@ def check_arguments(arguments: CompareArguments) -> None:
         raise UserError(
             f"compare needs two arms and a seed; found arms {arguments.conditions}, seeds {arguments.seeds}"
         )
-    for name, values in (("conditions", arguments.conditions), ("seeds", arguments.seeds)):
+    for name, declared in arguments.controls.items():
+        if declared["arm"] not in arguments.conditions:
+            raise UserError(
+                f"the control {name} is the arm {declared['arm']} with other compute, which is not among the arms "
+                f"{arguments.conditions}: add it to CONDITIONS or leave {name} out of CONTROLS"
+            )
+    runs = [*arguments.conditions, *arguments.controls]
+    for name, values in (("conditions and controls", runs), ("seeds", arguments.seeds)):
         if len(set(values)) < len(values):
             raise UserError(f"compare.{name} is {values}: each may stand there once")
     if arguments.primary_stage not in TRAINED:
         raise UserError(f"compare.primary_stage is {arguments.primary_stage!r}: expected one of {', '.join(TRAINED)}")
-    if not 0.5 <= arguments.confidence_level < 1:
-        raise UserError(f"compare.confidence_level is {arguments.confidence_level}: expected a share such as 0.95")
+    for name in ("confidence_level", "ceiling"):
+        if not 0.5 <= (share := getattr(arguments, name)) < 1:
+            raise UserError(f"compare.{name} is {share}: expected a share such as 0.95")
     if not Path(arguments.protocol).is_file():
         raise UserError(f"compare.protocol: {arguments.protocol} is missing; run from the root of the repository")

@@ -74,7 +74,7 @@ def publish(run: Pretraining, state: RunState, arguments: PretrainArguments, sta
 
     Raises UserError when it cannot be written; the checkpoints stand, and what was written of it makes room.
     """
-    inputs = [arguments.tokenizer, arguments.tokens]
+    inputs = [arguments.tokenizer, arguments.tokens, *([arguments.bytes_as] if arguments.bytes_as else [])]
     output_dir, curve_dir = Path(arguments.output_dir), Path(arguments.curve_dir)
     # As they were: saving them again must not be trusted to be the identity.
     tokenizer = [path for name in TOKENIZER_FILES if (path := Path(arguments.tokenizer) / name).is_file()]

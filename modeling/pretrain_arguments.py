@@ -47,6 +47,8 @@ class ComputeArguments:
     max_steps: int | None = setting("optimizer steps; null: as many as reach one of the targets")
     target_tokens: int | None = setting("training tokens, rounded up to whole steps")
     target_flops: float | None = setting("training FLOPs, forward and backward, rounded up to whole steps")
+    steps_factor: float = setting("of the steps that follow from these; other than 1 in a declared control alone")
+    bytes_as: str | None = setting("tokens of an arm: as many raw bytes are read as it reads; a declared control's")
     allow_epochs: bool = setting("allow the corpus to be read more than once")
     micro_batch_size: int = setting("sequences per process and forward pass, at most")
     num_processes: int = setting("asserted against what was launched")
@@ -149,6 +151,7 @@ CHOICES = {
 SMALLEST = 1e-12  # of what must be above zero
 RANGES = {
     "seed": (0, 2**32 - 1), "n_layer": (1, math.inf), "n_head": (1, math.inf), "n_embd": (1, math.inf),
+    "steps_factor": (SMALLEST, math.inf),
     "n_positions": (1, math.inf), "sequence_length": (1, math.inf), "tokens_per_step": (1, math.inf),
     "micro_batch_size": (1, math.inf), "num_processes": (1, math.inf), "max_steps": (1, math.inf),
     "target_tokens": (1, math.inf), "target_flops": (1, math.inf), "learning_rate": (SMALLEST, math.inf),

@@ -6,7 +6,7 @@
 mulfact/experiment/prepare.py is the command. A file is written only when its content changes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,22 @@ from mulfact.trl_options import options_of
 TRL_STAGES = ("sft", "grpo")
 
 # Values that are mappings by themselves: their keys are the user's or are checked by the stage that reads them.
-FREE_FORM = ("corpus.sources", "tokenizer.custom_tokens", "sft.env", "grpo.env")
+FREE_FORM = (
+    "corpus.sources",
+    "tokenizer.custom_tokens",
+    "sft.env",
+    "grpo.env",
+    "compare.attribution",
+    "compare.controls",
+)
 
 # Keys that only the command line may set, and the variable of make that does.
 RUN_KEYS = {"scale": "SCALE", "condition": "CONDITION", "seed": "SEED"}
 COMMAND_LINE = {**RUN_KEYS, "outputs": "OUTPUTS"}
 # Keys that overrides would set in vain.
 GRID_KEYS = {
-    **COMMAND_LINE, "compare.conditions": "CONDITIONS", "compare.seeds": "SEEDS", "halves.arm": "CONDITION",
+    **COMMAND_LINE, "compare.conditions": "CONDITIONS", "compare.controls": "CONTROLS",
+    "compare.seeds": "SEEDS", "halves.arm": "CONDITION",
     "halves.pairs": "PAIRS",
 }  # fmt: skip
 
@@ -64,9 +72,13 @@ def merge_overlays(
     run = {"scale": scale, "condition": condition, "seed": 0, **grid}
     known = resolved(merge(base, run, "command line"), f"recipe {recipes_dir / 'base.yaml'}")
     recipe = base
-    for folder, name in (("scales", scale), ("arms", condition)):
+    control = read_control(recipes_dir, condition)
+    arm = control["arm"] if control else condition
+    for folder, name in (("scales", scale), ("arms", arm)):
         for path, overlay in overlays(recipes_dir / folder, name):
             recipe = merge(recipe, overlay, str(path), known)
+    if control:
+        recipe = merge(recipe, {"pretrain": control["pretrain"]}, f"control {condition}", known)
     for override in overrides:
         recipe = merge(recipe, parse_override(override), f"override {override!r}", known)
     return recipe, known
@@ -83,6 +95,36 @@ def resolve_run(
     check_composed(stages)
     check_written_paths(stages, Path(flat["outputs"]))
     return stages
+
+
+def read_control(recipes_dir: Path, name: str) -> dict[str, Any] | None:
+    """Return what a file of controls/ declares: `arm`, settings of `pretrain`, and what `differs` in the ledger then.
+
+    None for the name of an arm. Raises UserError for a file that says anything else.
+    """
+    path = recipes_dir / "controls" / f"{name}.yaml"
+    if not path.is_file() or Path(name).name != name:
+        return None
+    declared = load_yaml(path)
+    kinds = {"arm": str, "pretrain": dict, "differs": list}
+    if {key: type(value) for key, value in declared.items()} != kinds:
+        raise UserError(
+            f"{path}: a declared control says `arm`, the settings of `pretrain` that are other than the arm's, and a "
+            f"list `differs` of the ledger's fields that follow; found {', '.join(declared)}"
+        )
+    if (recipes_dir / "arms" / f"{name}.yaml").is_file():
+        raise UserError(f"{path}: {name} is the name of an arm as well; rename the control")
+    return declared
+
+
+def controls_named(recipes_dir: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what each control declares. Raises UserError for a name without a file."""
+    found = {name: read_control(recipes_dir, name) for name in names}
+    known = {path.stem for path in (recipes_dir / "controls").glob("*.yaml")}
+    for name, declared in found.items():
+        if declared is None:
+            raise unknown("control", name, known, str(recipes_dir / "controls"))
+    return {name: declared for name, declared in found.items() if declared}
 
 
 def resolved(recipe: DictConfig, where: str) -> dict[str, Any]:

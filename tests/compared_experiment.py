@@ -32,7 +32,8 @@ def arguments_for(shared_dir: Path, conditions: list[str], seeds: list[int]) -> 
         "benchmarks": str(shared_dir / "benchmarks"),
         "posttrain": str(shared_dir / "posttrain"),
         "protocol": str(PROTOCOL),
-        "bootstrap_samples": 1000,
+        "treatment": conditions[1],
+        "attribution": dict.fromkeys(conditions[2:], "something else"),
     }
     return CompareArguments(**defaults("compare", **changes))
 

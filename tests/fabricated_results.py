@@ -23,7 +23,7 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
     random = np.random.default_rng(7)
     reference, others = conditions[0], conditions[1:]
     results: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "scale": "smoke",
         "conditions": conditions,
         "arms": {arm: arm_of(arm, place) for place, arm in enumerate(conditions)},
@@ -32,8 +32,13 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         "stages": list(stages),
         "readiness": readiness(conditions, seeds, gated),
         "confidence_level": 0.95,
-        "bootstrap_samples": 10_000,
-        "protocol": {"sha256": "ab" * 32, "preregistered": True, "minimum_seeds": 3, "deviations": [],
+        "ceiling": 0.95,
+        "tested": others[0],
+        "attribution": dict.fromkeys(others[1:], "something else"),
+        "controls": {"runs": {}},
+        "protocol": {"sha256": "ab" * 32, "deviations": [],
+                     "exploratory_because": ["too few seeds"] if len(seeds) < 3 else [],
+                     "looks": [{"seeds": seeds, "conditions": conditions, "date": "2026-11-28"}],
                      "fallback": "GRPO is not compared: its gate stopped runs." if gated else None},
         "exploratory": len(seeds) < 3,
         "conclusion": {
@@ -42,7 +47,8 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
             "may_not_conclude": ["That the arms are equal."],
         },
         "benchmarks": {
-            task: {"family": family, "items": items, "source": "invented", "style": "cot", "description": "items"}
+            task: {"family": family, "items": items, "source": "invented", "style": "cot", "description": "items",
+                   "stratum_of": None}
             for task, (family, items) in TASKS.items()
         },
         "ledger": {
@@ -66,7 +72,7 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         "differences": [],
         "contrasts": [
             difference({"condition": others[0], "reference": other, "stage": stages[-1], "task": "gsm8k_cot"},
-                       "gsm8k", "secondary", dict.fromkeys(seeds, 0.01)) | {"control": other == "placebo"}
+                       "gsm8k", "attribution", dict.fromkeys(seeds, 0.01))
             for other in others[1:]
         ],
         "measures": [
@@ -146,8 +152,10 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
                 counts = error_counts(items, values.mean())
                 results["error_classes"].append({**where, "counts": counts, "items": items})
                 if arm != reference:
-                    role = "secondary" if stage == stages[-1] else "descriptive"
-                    role = "primary" if (task, stage) == ("gsm8k_cot", stages[-1]) else role
+                    tested = arm == others[0]
+                    role = "secondary" if tested and stage == stages[-1] else "descriptive"
+                    if (task, stage) == ("gsm8k_cot", stages[-1]):
+                        role = "primary" if tested else "variant"
                     changes = dict(zip(seeds, values - by_arm[reference], strict=True))
                     results["differences"].append(difference({**where, "reference": reference}, family, role, changes))
     return results
@@ -196,15 +204,17 @@ def accuracy(where: dict[str, str], family: str, items: int, by_seed: dict[int, 
 
 
 def difference(where: dict[str, str], family: str, role: str, by_seed: dict[int, float]) -> dict[str, Any]:
-    primary = role == "primary"
+    primary = role in ("primary", "variant")
+    adjusted = {"primary": 0.04, "variant": 0.04, "attribution": 1.0, "secondary": 1.0, "descriptive": None}[role]
     mean = float(np.mean(list(by_seed.values())))
     counts = {"both": 90, "only_reference": 12, "only_condition": 17, "neither": 81, "p_value": 0.46}
     return {
         **where, "family": family, "role": role, "primary": primary, "items": 200,
         "difference": mean, "interval": [mean - 0.04, mean + 0.04],
-        "p_value": 0.0004 if primary else 0.2, "p_holm": {"primary": 0.04, "secondary": 1.0, "descriptive": None}[role],
+        "p_value": 0.0004 if primary else 0.2, "p_adjusted": adjusted, "limit": None, "equivalent_compute": None,
+        "seeds_paired": False, "detectable": 0.057, "detectable_range": [0.03, 0.12],
         "seeds": {str(seed): float(value) for seed, value in by_seed.items()},
-        "mcnemar": {str(seed): counts for seed in by_seed}, "minimum_detectable_effect": 0.057,
+        "mcnemar": {str(seed): counts for seed in by_seed},
         "standard_error": 0.02, "seed_sd": None if len(by_seed) == 1 else 0.01,
     }  # fmt: skip
 

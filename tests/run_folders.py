@@ -40,11 +40,7 @@ def write_experiment(
         },
     )
     for task in TASKS:
-        rows = [
-            {"id": f"{task}-{item:03d}", "operands": operands(item) if task == "table_9" else None,
-             "solution": "4*5=<<4*5=20>>20" if item % 3 == 0 else "4+5=<<4+5=9>>9", "answer": "1"}
-            for item in range(items)
-        ]  # fmt: skip
+        rows = [{"id": f"{task}-{item:03d}", "answer": "1"} for item in range(items)]
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (shared_dir / "benchmarks" / f"{task}.jsonl").write_text(lines)
     modes = {"most_frequent_answers": {"gsm8k": "1", "synthetic": "0"}}
@@ -130,11 +126,13 @@ def predictions(seed: int, items: int, accuracy: float) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "task": task, "family": family, "item_id": f"{task}-{item:03d}", "prompt": f"Question: {item}?",
-                    "gold": "1",
+                    "gold": str(1 + item % 25),
                     "text": f"{a}*{b}=<<{a}*{b}={a * b}>>{a * b} #### 1", "token_ids": [1, 2], "generated_tokens": 9,
                     "fact_tokens": [f"<MUL_{a}_{b}>"], "extracted": "1", "correct": correct, "correct_strict": correct,
                     "correct_flexible": correct, "error_class": None if correct else "reasoning", "truncated": False,
                     "operands": [a, b], "gold_bits_per_character": 1.5,
+                    "operations": ["multiply" if item % 3 == 0 else "add"],
+                    "facts": [sorted((a, b))] if item % 3 == 0 else [],
                 }
             )  # fmt: skip
     return rows

@@ -19,14 +19,14 @@ from mulfact.provenance import COUNTS, PROVENANCE, hash_json, input_hash, stage_
 
 RESULTS: dict[str, Any] = {
     "conditions": ["baseline", "mulfact"], "reference": "baseline", "seeds": [0], "confidence_level": 0.95,
-    "exploratory": True,
+    "exploratory": True, "benchmarks": {"gsm8k_cot": {"stratum_of": None}},
     "accuracy": [
         {"stage": "grpo", "task": "gsm8k_cot", "condition": arm, "items": 200, "mean": mean}
         for arm, mean in (("baseline", 0.4), ("mulfact", 0.45))
     ],
     "differences": [
         {"stage": "grpo", "task": "gsm8k_cot", "condition": "mulfact", "reference": "baseline", "items": 200,
-         "primary": True, "difference": 0.05, "interval": [-0.01, 0.11], "p_holm": 0.1}
+         "primary": True, "difference": 0.05, "interval": [-0.01, 0.11], "p_adjusted": 0.1, "limit": None}
     ],
     "conclusion": {"headline": "mulfact is 5.0 points above baseline."}, "protocol": {"fallback": None},
 }  # fmt: skip

@@ -9,7 +9,7 @@ from itertools import product
 
 from mulfact.data_builders.contamination.held_out import expression_is_held_out, pair_is_held_out
 from mulfact.data_builders.contamination.shown_products import Shown
-from mulfact.data_builders.problems.items import Benchmark, Item
+from mulfact.data_builders.problems.items import Benchmark, Item, calculating
 from mulfact.data_builders.problems.prompts import format_prompt
 
 ONE_DIGIT = range(2, 10)
@@ -30,9 +30,17 @@ def table_9() -> Benchmark:
     for a, b in product(range(1, 10), repeat=2):
         name, gold = f"table_9-{a}x{b}", str(a * b)
         items += [
-            Item(f"{name}-plain", f"{a}*{b}=", gold, "arithmetic", operands=(a, b), answer_rule="number"),
-            question(f"{name}-sign", f"What is {a}*{b}?", gold, (a, b)),
-            question(f"{name}-words", f"What is {a} times {b}?", gold, (a, b)),
+            Item(
+                f"{name}-plain",
+                f"{a}*{b}=",
+                gold,
+                "arithmetic",
+                operands=(a, b),
+                answer_rule="number",
+                **calculating(f"{a}*{b}"),
+            ),
+            question(f"{name}-sign", f"What is {a}*{b}?", gold, f"{a}*{b}", (a, b)),
+            question(f"{name}-words", f"What is {a} times {b}?", gold, f"{a}*{b}", (a, b)),
         ]
     return probe("table_9", "all 81 products of 1-9, each in three phrasings", items, style="mixed")
 
@@ -69,7 +77,7 @@ def mixed(count: int, seed: int, shown: Shown) -> Benchmark:
         if value >= 0 and expression_is_held_out(expression) and not shown.holds(expression)
     ]
     chosen = random.Random(f"mixed {seed}").sample(unseen, min(count, len(unseen)))
-    items = [question(f"mixed-{e}", f"What is {e}?", str(values[e]), None) for e in sorted(chosen)]
+    items = [question(f"mixed-{e}", f"What is {e}?", str(values[e]), e) for e in sorted(chosen)]
     return probe("mixed", f"expressions of several operations {UNSEEN}", items)
 
 
@@ -80,11 +88,12 @@ def sampled_products(name: str, pairs: Iterable[tuple[int, int]], count: int, se
 
 
 def product_question(name: str, a: int, b: int) -> Item:
-    return question(f"{name}-{a}x{b}", f"What is {a}*{b}?", str(a * b), (a, b))
+    return question(f"{name}-{a}x{b}", f"What is {a}*{b}?", str(a * b), f"{a}*{b}", (a, b))
 
 
-def question(name: str, text: str, gold: str, operands: tuple[int, int] | None) -> Item:
-    return Item(name, format_prompt(text, "direct"), gold, "arithmetic", operands=operands)
+def question(name: str, text: str, gold: str, expression: str, operands: tuple[int, int] | None = None) -> Item:
+    prompt = format_prompt(text, "direct")
+    return Item(name, prompt, gold, "arithmetic", operands=operands, **calculating(expression))
 
 
 def probe(name: str, description: str, items: list[Item], style: str = "direct") -> Benchmark:

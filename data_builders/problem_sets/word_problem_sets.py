@@ -17,7 +17,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from mulfact.data_builders.problem_sets.gsm8k import NUMBER
-from mulfact.data_builders.problems.items import Benchmark, Item, text_ids
+from mulfact.data_builders.problems.items import Benchmark, Item, calculating, text_ids
 from mulfact.data_builders.problems.prompts import format_prompt
 from mulfact.data_builders.storage.rows import HUB_ID, read_hub
 from mulfact.errors import UserError
@@ -30,15 +30,23 @@ NUMERIC_ANSWER = re.compile(rf"({NUMBER.pattern})\s*(?:\([^)]*\))?")
 
 @dataclass(frozen=True)
 class Question:
+    """A published problem; `formula` is what its authors calculate, None where they do not say it."""
+
     text: str
     answer: str
     where: str
+    formula: str | None = None
 
 
 def svamp(source: str) -> Benchmark:
     """Return SVAMP. `source` is SVAMP.json or a Hub id. Raises UserError when it cannot be read."""
     questions = [
-        Question(f"{text(row, 'Body', where)} {text(row, 'Question', where)}", text(row, "Answer", where), where)
+        Question(
+            f"{text(row, 'Body', where)} {text(row, 'Question', where)}",
+            text(row, "Answer", where),
+            where,
+            row.get("Equation"),
+        )
         for where, row in json_or_hub_rows(source)
     ]
     return benchmark("svamp", source, "SVAMP: body and question joined by a space", questions)
@@ -53,7 +61,8 @@ def multiarith(source: str) -> Benchmark:
             if not isinstance(solutions, list) or len(solutions) != 1:
                 raise UserError(f"{where}: expected one number in 'lSolutions', found {solutions!r}")
             answer = text({"lSolutions": solutions[0]}, "lSolutions", where)
-            questions.append(Question(text(row, "sQuestion", where), answer, where))
+            formulas = row.get("lEquations") or [None]
+            questions.append(Question(text(row, "sQuestion", where), answer, where, formulas[0]))
         else:
             questions.append(Question(text(row, "question", where), text(row, "final_ans", where), where))
     return benchmark(
@@ -70,7 +79,7 @@ def asdiv(source: str) -> Benchmark:
             skipped += 1
         else:
             question = f"{text(row, 'body', where)} {text(row, 'question', where)}"
-            questions.append(Question(question, match.group(1), where))
+            questions.append(Question(question, match.group(1), where, row.get("formula")))
     rule = "the answer is one decimal number, alone or before a unit in brackets"
     return benchmark("asdiv", source, f"ASDiv where {rule}; {skipped} other items left out", questions)
 
@@ -126,7 +135,13 @@ def text(row: Mapping[str, Any], column: str, where: str) -> str:
 def benchmark(name: str, source: str, description: str, questions: list[Question]) -> Benchmark:
     """Return the questions, in the order of their ids, asked in the chain-of-thought form."""
     items = [
-        Item(item_id, format_prompt(question.text, "cot"), plain_number(question), "word_problem")
+        Item(
+            item_id,
+            format_prompt(question.text, "cot"),
+            plain_number(question),
+            "word_problem",
+            **(calculating(question.formula) if question.formula else {}),
+        )
         for item_id, question in zip(text_ids(name, (q.text for q in questions)), questions, strict=True)
     ]
     return Benchmark(name, "word_problem", "cot", source, description, sorted(items, key=lambda item: item.id))

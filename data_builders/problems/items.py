@@ -6,8 +6,11 @@ text_id('svamp', 'How many apples are left?')
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
+from typing import Any
+
+from mulfact.data_builders.problems.calculations import calculation_of
 
 BENCHMARKS = (
     "gsm8k_direct", "gsm8k_cot", "table_9", "table_20", "digits_2x1", "digits_2x2", "mixed",
@@ -20,6 +23,7 @@ class Item:
     """One question with its gold answer.
 
     `answer_rule` says how a completion is read (evals/grading/answers.py); `operands` are those of a single product.
+    `operations` and `facts` are what the gold solution calculates (calculations.py), None where that is not known.
     """
 
     id: str
@@ -29,6 +33,8 @@ class Item:
     solution: str | None = None
     operands: tuple[int, int] | None = None
     answer_rule: str = "gsm8k"
+    operations: tuple[str, ...] | None = None
+    facts: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,11 @@ class Benchmark:
     source: str
     description: str
     items: list[Item]
+
+
+def calculating(*expressions: str) -> dict[str, Any]:
+    """Return the fields of an Item that say what these expressions of its gold solution hold."""
+    return asdict(calculation_of(*expressions))
 
 
 def text_id(benchmark: str, question: str) -> str:

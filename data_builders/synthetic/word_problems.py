@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from mulfact.data_builders.contamination.held_out import problem_is_held_out
+from mulfact.data_builders.problems.calculations import OPERATIONS
 from mulfact.data_builders.problems.problem import Problem
 from mulfact.data_builders.synthetic.stories import comparisons, counting, measures, money, time_and_way
 from mulfact.data_builders.synthetic.stories.graph import Operands, Scene, Template, add_phrases, numbers_in_words
@@ -23,7 +24,6 @@ from mulfact.errors import UserError, command
 
 STORIES = (counting, money, time_and_way, measures, comparisons)
 TEMPLATES = tuple(template for stories in STORIES for template in (*stories.OPENINGS, *stories.EVENTS))
-OPERATIONS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 DEFAULT_MIX = {"add": 0.2, "subtract": 0.2, "multiply": 0.5, "divide": 0.1}
 WORD_NUMBERS = 0.1  # of problems tell their small numbers in words
 MAX_STEPS = 8

@@ -15,94 +15,127 @@ Results = Mapping[str, Any]
 
 def conclude(results: Results) -> dict[str, Any]:
     """Return {"headline", "may_conclude", "may_not_conclude"} from the other parts of results.json."""
-    primary = [entry for entry in results["differences"] if entry["primary"]]
+    outcome = [entry for entry in results["differences"] if entry["primary"]]  # of every arm, the tested one first
+    outcome.sort(key=lambda entry: entry["role"] != "primary")
     may: list[str] = []
     may_not: list[str] = []
-    for entry in primary:
-        text = describe(entry, results)
-        if results["exploratory"] and excludes_zero(entry):
-            may.append(f"For these runs alone: {text}.")
-        elif decided(entry, results):
-            may.append(f"{text}.")
-        elif excludes_zero(entry):
-            may_not.append(f"That {text}: after correction for {len(primary)} arms p is {entry['p_holm']:.2g}.")
-        else:
-            may_not.append(
-                f"That {entry['condition']} and {entry['reference']} are equal on {entry['task']}: a true difference "
-                f"of {100 * entry['minimum_detectable_effect']:.1f} points would have been missed once in five times, "
-                "a smaller one more often."
-            )
-    for conclude_part in (secondary, attribution, other_arms, compute, room, reach):
-        allowed, forbidden = conclude_part(results, primary)
+    for part in (primary, attribution, variants, secondary, limits, compute, equivalent, room, reach):
+        allowed, forbidden = part(results, outcome)
         may += allowed
         may_not += forbidden
-    return {"headline": headline(primary, results), "may_conclude": may, "may_not_conclude": may_not}
+    return {"headline": headline(outcome, results), "may_conclude": may, "may_not_conclude": may_not}
 
 
-def secondary(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return the secondary outcomes that are decided, in a sentence for each arm."""
-    sentences = []
-    for condition in dict.fromkeys(entry["condition"] for entry in results["differences"]):
-        found = [
-            f"{points(entry['difference'])} points on {entry['task']} ({interval(entry)})"
-            for entry in results["differences"]
-            if (entry["condition"], entry["role"]) == (condition, "secondary") and decided(entry, results)
-        ]
-        if found:
-            sentences.append(
-                f"As secondary outcomes, {condition} scored against {results['reference']}: {', '.join(found)}."
-            )
-    return sentences, []
+def primary(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return whether the tested arm differs from the reference."""
+    return verdict(outcome[0], results)
 
 
-def attribution(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return whether a decided difference of the first treatment is due to its own tokens.
+def verdict(entry: Mapping[str, Any], results: Results) -> tuple[list[str], list[str]]:
+    """Return a difference of the primary outcome as what may be concluded, or as what may not."""
+    text = describe(entry, results)
+    if entry["limit"]:
+        return [], []  # said once, of the outcome
+    if results["exploratory"] and excludes_zero(entry):
+        return [f"For these runs alone: {text}."], []
+    if decided(entry, results):
+        return [f"{text}."], []
+    if excludes_zero(entry) and entry["role"] != "primary":
+        after = f"p is {entry['p_adjusted']:.2g} after correction"
+        return [], [f"That {text}: it counts only behind the fixed sequence, and {after}."]
+    low, high = (100 * bound for bound in entry["detectable_range"])
+    return [], [
+        f"That {entry['condition']} and {entry['reference']} are equal on {entry['task']}: a true difference of "
+        f"{100 * entry['detectable']:.1f} points would have been missed once in five times, a smaller one more often. "
+        f"By what {seeds_of(results)} can tell of the variance, that may as well be {low:.1f} or {high:.1f}."
+    ]
 
-    It is only where the treatment differs, in the same direction, from every arm whose tokens stand for no fact.
+
+def attribution(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return what a decided difference to the reference may be put down to (docs/protocol.md, "Attribution").
+
+    To the arm's own tokens only where it differs, in the same direction, from every arm of the fixed sequence.
     """
-    if not any(decided(entry, results) for entry in primary[:1]):
+    first, steps = outcome[0], {entry["reference"]: entry for entry in results["contrasts"]}
+    if not decided(first, results):
         return [], []
-    open_question = "That the difference comes from what the tokens stand for: "
-    controls = [entry for entry in results["contrasts"] if entry["control"]]
     may: list[str] = []
     may_not: list[str] = []
-    for entry in results["contrasts"]:
-        text = describe(entry, results)
-        (may if decided(entry, results) else may_not).append(f"{text}." if decided(entry, results) else f"That {text}.")
-    other = [
-        entry["reference"]
-        for entry in controls
-        if not (decided(entry, results) and entry["difference"] * primary[0]["difference"] > 0)
-    ]
-    if not controls:
-        may_not.append(open_question + "no arm with as many other tokens was compared.")
-    elif other:
-        may_not.append(f"{open_question}it is not shown against {' and '.join(other)}.")
+    tested, open_question, reached = first["condition"], "That the effect comes from what the tokens stand for", True
+    for arm, explanation in results["attribution"].items():
+        entry = steps.get(arm)
+        if entry is None:
+            may_not.append(f"{open_question}: {arm} was not run, so it may come from {explanation}.")
+            reached = False
+        elif decided(entry, results) and entry["difference"] * first["difference"] > 0:
+            may.append(f"{describe(entry, results)}: the effect does not come from {explanation} alone.")
+        elif decided(entry, results):
+            may_not.append(
+                f"{open_question}: {describe(entry, results)}, the other way round than against {first['reference']}, "
+                f"so it may come from {explanation}."
+            )
+            reached = False
+        else:
+            before = "" if excludes_zero(entry) else f"no difference to {arm} is shown"
+            before = before or f"the fixed sequence had ended before {arm} was tested"
+            may_not.append(f"{open_question}: {before}, so it may come from {explanation}.")
+            reached = False
+    if reached and results["attribution"]:
+        *others, last = [first["reference"], *results["attribution"]]
+        may.append(
+            f"The effect is put down to the tokens of {tested} and what they stand for: it differs in the same "
+            f"direction from {', '.join(others)} and {last}."
+        )
     return may, may_not
 
 
-def other_arms(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return what the decided differences of the arms after the first treatment say of their reason.
+def variants(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return what is known of the arms that are not tested first: they count behind the fixed sequence."""
+    may: list[str] = []
+    may_not: list[str] = []
+    found = []
+    for entry in outcome[1:]:
+        allowed, forbidden = verdict(entry, results)
+        may += allowed
+        may_not += forbidden
+        found += [entry["condition"]] if decided(entry, results) else []
+    if found:
+        may_not.append(
+            f"Why {' and '.join(found)} scored differently from {outcome[0]['reference']}: the fixed sequence holds "
+            f"{outcome[0]['condition']} alone against the other arms."
+        )
+    return may, may_not
 
-    The protocol compares the first treatment alone with the arms whose tokens stand for no fact.
-    """
-    controls = [entry["reference"] for entry in results["contrasts"] if entry["control"]]
-    found = [entry["condition"] for entry in primary[1:] if decided(entry, results)]
-    with_facts = " and ".join(arm for arm in found if arm not in controls)
-    without = " and ".join(arm for arm in found if arm in controls)
-    others = "an arm whose tokens stand for no fact" if controls else "the other arms"
-    may = [
-        f"Extra tokens alone can make a difference: those of {without} stand for no fact, and the score is not that of "
-        f"{results['reference']}."
+
+def secondary(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return the secondary outcomes that are decided, in a sentence."""
+    found = [
+        f"{points(entry['difference'])} points on {entry['task']} ({interval(entry)})"
+        for entry in results["differences"]
+        if entry["role"] == "secondary" and decided(entry, results)
     ]
-    may_not = [
-        f"Why {with_facts} scored differently from {results['reference']}: only {primary[0]['condition']} was compared "
-        f"with {others}."
-    ]
-    return may if without else [], may_not if with_facts else []
+    tested = outcome[0]["condition"]
+    return [
+        f"As secondary outcomes, {tested} scored against {results['reference']}: {', '.join(found)}."
+    ] if found else [], []
 
 
-def compute(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+def limits(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return which outcomes of the primary stage cannot tell arms apart."""
+    stage, tasks = outcome[0]["stage"], {}
+    for entry in results["differences"]:
+        if entry["stage"] == stage and entry["limit"] and results["benchmarks"][entry["task"]]["stratum_of"] is None:
+            tasks.setdefault(entry["limit"], dict.fromkeys([]))[entry["task"]] = None
+    if outcome[0]["limit"]:
+        tasks.setdefault(outcome[0]["limit"], {})[outcome[0]["task"]] = None
+    why = {
+        "floor": "no arm is better than the best constant answer, so they cannot tell arms apart",
+        "ceiling": f"every arm is above {results['ceiling']:.0%}, so they cannot tell arms apart",
+    }
+    return [], [f"Anything from {', '.join(of_limit)}: {why[limit]}." for limit, of_limit in tasks.items()]
+
+
+def compute(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """Return in what sense the arms had the same compute."""
     budget = ", and the same budget in GRPO, as many rollouts of the same greatest length"
     may = [
@@ -121,9 +154,9 @@ def compute(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str],
     return may, may_not
 
 
-def room(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+def room(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """Return whether the length limit of a completion, which counts tokens, cut the arms' gold completions."""
-    task = primary[0]["task"] if primary else ""
+    task = results["benchmarks"][outcome[0]["task"]]["stratum_of"] or outcome[0]["task"]
     shares = {
         arm: share for arm, tasks in results["gold_over_budget"].items() if (share := tasks.get(task)) is not None
     }
@@ -136,24 +169,47 @@ def room(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], li
     ]
 
 
-def reach(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+def equivalent(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return how much training the primary differences are worth, by the declared controls."""
+    if not results["controls"]["runs"]:
+        return [], [
+            "How much training the effect is worth: no declared control was run, an arm with more or fewer steps "
+            "(make experiment CONTROLS=...)."
+        ]
+    found = [entry for entry in outcome if excludes_zero(entry) and not entry["limit"]]
+    may = [f"{entry['condition']}: {worth(entry)}." for entry in found if entry["equivalent_compute"] is not None]
+    if found and not may:
+        return [], [
+            f"How much training the effect is worth: the declared controls do not show that more steps raise "
+            f"{outcome[0]['task']}."
+        ]
+    return may, []
+
+
+def worth(entry: Mapping[str, Any]) -> str:
+    """Return a difference as training: "as much as 12% more training (5% to 31%)"."""
+    equal = entry["equivalent_compute"]
+    share, (low, high) = equal["share"], equal["interval"]
+    beyond = ", beyond what the controls span" if equal["extrapolated"] else ""
+    return (
+        f"the difference to {entry['reference']} on {entry['task']} is as much as {abs(share):.0%} "
+        f"{'more' if share > 0 else 'less'} training ({low:+.0%} to {high:+.0%}{beyond})"
+    ).replace("-", "−")
+
+
+def reach(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """Return what the experiment does not reach: other seeds, GSM8K itself, other models."""
     may_not = []
-    seeds, minimum = len(results["seeds"]), results["protocol"]["minimum_seeds"]
-    if seeds < minimum:
+    if reasons := results["protocol"]["exploratory_because"]:
         may_not.append(
-            f"Anything about training in general: {seeds} seed{'s say' if seeds > 1 else ' says'} too little about "
-            f"how much results vary from seed to seed (the protocol asks for {minimum}). This report is exploratory."
+            f"Anything as a test that was fixed beforehand; this report is exploratory: {'; '.join(reasons)}."
         )
-    if not results["protocol"]["preregistered"]:
-        may_not.append(
-            "Anything as a test that was fixed beforehand: not every stage is known to have run under the protocol's "
-            "text as it is now. This report is exploratory."
-        )
-    synthetic = sorted(name for name, b in results["benchmarks"].items() if b["source"] == "synthetic")
+    synthetic = [
+        name for name, b in results["benchmarks"].items() if b["source"] == "synthetic" and b["stratum_of"] is None
+    ]
     if synthetic:
         may_not.append(
-            f"Anything about GSM8K: {', '.join(synthetic)} hold synthetic problems in its form, not its items."
+            f"Anything about GSM8K: {', '.join(sorted(synthetic))} hold synthetic problems in its form, not its items."
         )
     if results["protocol"]["fallback"]:
         may_not.append("Anything about GRPO: its gate stopped at least one run, so it is not compared in any.")
@@ -163,25 +219,19 @@ def reach(results: Results, primary: list[dict[str, Any]]) -> tuple[list[str], l
     return [], may_not
 
 
-def headline(primary: list[dict[str, Any]], results: Results) -> str:
+def headline(outcome: list[dict[str, Any]], results: Results) -> str:
     """Return one sentence with the difference and its interval for each arm against the reference."""
-    verdicts = []
-    for entry in primary:
-        if not excludes_zero(entry):
-            verdicts.append("; no difference is shown")
-        elif results["exploratory"] or decided(entry, results):
-            verdicts.append("")
+    scores = []
+    for entry in outcome:
+        if entry["limit"]:
+            told = f"; the outcome is at its {entry['limit']} and tells nothing"
+        elif not excludes_zero(entry):
+            told = "; no difference is shown"
         else:
-            verdicts.append(f"; not significant among {len(primary)} arms")
-    if len(primary) == 1:
-        text = f"{describe(primary[0], results)}{verdicts[0]}."
-    else:
-        scores = [
-            f"{entry['condition']} {points(entry['difference'])} points ({interval(entry)}{verdict})"
-            for entry, verdict in zip(primary, verdicts, strict=True)
-        ]
-        level = f"{results['confidence_level']:.0%} intervals"
-        text = f"Against {results['reference']} on {where(primary[0], results)}, {level}: {', '.join(scores)}."
+            told = "" if results["exploratory"] or decided(entry, results) else "; not decided"
+        scores.append(f"{entry['condition']} {points(entry['difference'])} points ({interval(entry)}{told})")
+    level = f"{results['confidence_level']:.0%} interval{'s' if len(scores) > 1 else ''}"
+    text = f"Against {results['reference']} on {where(outcome[0], results)}, {level}: {', '.join(scores)}."
     return ("Exploratory. " if results["exploratory"] else "") + text
 
 
@@ -203,8 +253,12 @@ def where(entry: Mapping[str, Any], results: Results) -> str:
 
 def size(entry: Mapping[str, Any], results: Results) -> str:
     """Return the numbers of evaluated items and of seeds in words."""
+    return f"{entry['items']:,} items, {seeds_of(results)}"
+
+
+def seeds_of(results: Results) -> str:
     seeds = len(results["seeds"])
-    return f"{entry['items']:,} items, {seeds} seed{'s' if seeds > 1 else ''}"
+    return f"{seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def interval(entry: Mapping[str, Any]) -> str:

@@ -7,10 +7,14 @@ Results = Mapping[str, Any]
 
 
 def decided(entry: Mapping[str, Any], results: Results) -> bool:
-    """Return whether the protocol's rule finds a difference; an exploratory comparison decides nothing."""
-    alpha = 1 - results["confidence_level"]
-    corrected = entry["p_holm"]
-    return not results["exploratory"] and excludes_zero(entry) and corrected is not None and corrected < alpha
+    """Return whether the protocol's rule finds a difference; an exploratory comparison decides nothing.
+
+    Nor does an outcome at its floor or ceiling.
+    """
+    alpha, adjusted = 1 - results["confidence_level"], entry["p_adjusted"]
+    if results["exploratory"] or entry["limit"] or adjusted is None:
+        return False
+    return excludes_zero(entry) and adjusted < alpha
 
 
 def excludes_zero(entry: Mapping[str, Any]) -> bool:

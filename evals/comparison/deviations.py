@@ -1,6 +1,6 @@
 """How an experiment departs from docs/protocol.md: what that fixes, and what the settings and the runs' records say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ PROTOCOL = {
     "reference": "baseline",
     "primary_task": "gsm8k_cot",
     "primary_stage": "grpo",
-    "bootstrap_samples": 10_000,
+    "treatment": "mulfact",
+    "attribution": ["canonical", "sums"],
     "confidence_level": 0.95,
+    "ceiling": 0.95,
 }
+FIRST_TUNING_SEED = 100  # settings are tuned on seeds from here on
 GATE = {"prompts": 64, "samples": 8, "threshold": 0.1}
 GSM8K_ITEMS = 1319
 
@@ -36,9 +39,37 @@ def deviations(arguments: CompareArguments, runs: Runs, benchmarks: Mapping[str,
     ]
 
 
-def is_preregistered(arguments: CompareArguments, runs: Runs) -> bool:
-    """Return whether every stage is known to have run under the protocol's text as it is now."""
-    return not text_of_protocol(arguments, runs)
+def exploratory_because(
+    arguments: CompareArguments, runs: Runs, benchmarks: Mapping[str, Any], looks: Sequence[Mapping[str, Any]]
+) -> Found:
+    """Return why an analysis was not fixed beforehand, in clauses; empty where it was.
+
+    `looks` are the earlier comparisons of this experiment, each with its seeds.
+    """
+    found = []
+    seeds, tuning = arguments.seeds, [seed for seed in arguments.seeds if seed >= FIRST_TUNING_SEED]
+    if len(seeds) < MINIMUM_SEEDS:
+        say = "seed says" if len(seeds) == 1 else "seeds say"
+        found.append(
+            f"{len(seeds)} {say} too little about how much results vary from seed to seed (the protocol asks for "
+            f"{MINIMUM_SEEDS})"
+        )
+    if text_of_protocol(arguments, runs):
+        found.append("not every stage is known to have run under the protocol's text as it is now")
+    if benchmarks[arguments.primary_task]["source"] == "synthetic":
+        found.append(f"{arguments.primary_task} holds synthetic problems, and the protocol's outcome is GSM8K")
+    if tuning:
+        found.append(f"seeds from {FIRST_TUNING_SEED} on are those on which settings were tuned ({in_row(tuning)})")
+    if arguments.tested != arguments.treatment:
+        found.append(f"{arguments.treatment}, the arm that the protocol tests, was not run")
+    early = [look["seeds"] for look in looks if set(look["seeds"]) < set(seeds)]
+    if early:
+        found.append(f"there was a look before the end: results of seeds {in_row(early[0])} alone were compared before")
+    return found
+
+
+def in_row(values: Iterable[Any]) -> str:
+    return ", ".join(map(str, values))
 
 
 def text_of_protocol(arguments: CompareArguments, runs: Runs) -> Found:
@@ -57,7 +88,11 @@ def text_of_protocol(arguments: CompareArguments, runs: Runs) -> Found:
 
 def settings(arguments: CompareArguments, benchmarks: Mapping[str, Any]) -> Found:
     """Return how the settings of the comparison depart."""
-    found = []
+    found = [
+        f"{arm}, against which the protocol tests {arguments.tested}, was not run."
+        for arm in arguments.attribution
+        if arm not in arguments.treatments
+    ]
     if len(arguments.seeds) < MINIMUM_SEEDS:
         found.append(f"{len(arguments.seeds)} seed(s); the protocol asks for at least {MINIMUM_SEEDS}.")
     primary = benchmarks[arguments.primary_task]
@@ -65,6 +100,7 @@ def settings(arguments: CompareArguments, benchmarks: Mapping[str, Any]) -> Foun
         found.append(f"{arguments.primary_task} holds {primary['description']}; the primary outcome is GSM8K itself.")
     for name, fixed in PROTOCOL.items():
         value = getattr(arguments, name)
+        value = list(value) if isinstance(value, dict) else value  # of attribution, the order counts
         if value != fixed:
             found.append(f"compare.{name} is {value}; the protocol fixes {fixed}.")
     return found

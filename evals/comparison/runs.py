@@ -1,6 +1,6 @@
 """Load the runs of an experiment and refuse those that cannot be compared: missing, unequal items, unequal compute."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from mulfact.provenance import PROVENANCE
 SEED_KEYS = {"seed", "data_seed"}  # of a recipe: all that may differ between the seeds of an arm
 COLUMNS = [
     "task", "family", "item_id", "prompt", "gold", "text", "generated_tokens", "fact_tokens", "extracted", "correct",
-    "correct_strict", "correct_flexible", "error_class", "truncated", "operands", "gold_bits_per_character",
+    "correct_strict", "correct_flexible", "error_class", "truncated", "operands", "operations", "facts",
+    "gold_bits_per_character",
 ]  # fmt: skip
 
 
@@ -182,26 +183,26 @@ def check_gates(runs: Mapping[tuple[str, int], Run]) -> None:
                 )
 
 
-def check_ledgers(first: Run, second: Run) -> None:
-    """Raise UserError that names the first matched field of the ledgers that differs."""
+def check_ledgers(first: Run, second: Run, declared: Collection[str] = ()) -> None:
+    """Raise UserError that names the first matched field of the ledgers that differs and is not `declared`."""
     for stage in first.ledger["stages"].keys() | second.ledger["stages"].keys():
         matched = [run.ledger["stages"].get(stage, {}).get("matched", {}) for run in (first, second)]
         for key in sorted(matched[0].keys() | matched[1].keys()):
             values = [fields.get(key) for fields in matched]
-            if values[0] != values[1]:
+            if values[0] != values[1] and f"{stage}.{key}" not in declared:
                 raise UserError(
                     f"ledgers differ in {stage}.{key}: {first.name} has {values[0]!r}, {second.name} has "
                     f"{values[1]!r}; runs are compared under the same compute only: run both with the same settings"
                 )
 
 
-def check_recipes(first: Run, second: Run) -> None:
-    """Raise UserError when the stages' recipes differ in anything but the paths, and between seeds the seed."""
+def check_recipes(first: Run, second: Run, declared: Collection[str] = ()) -> None:
+    """Raise UserError when the stages' recipes differ in anything but paths, `declared` keys, and the seed of seeds."""
     free = SEED_KEYS if first.seed != second.seed else set()
     for stage in first.provenance:
         recipes = [neutral(run.provenance[stage]["recipe"], run) for run in (first, second)]
         for key in sorted((recipes[0].keys() | recipes[1].keys()) - free):
-            if recipes[0].get(key) != recipes[1].get(key):
+            if recipes[0].get(key) != recipes[1].get(key) and f"{stage}.{key}" not in declared:
                 raise UserError(
                     f"recipes differ in {stage}.{key}: {first.name} has {recipes[0].get(key)!r}, {second.name} has "
                     f"{recipes[1].get(key)!r}; arms may differ in their tokenizer only, and seeds in their seed"
@@ -223,8 +224,8 @@ def neutral(value: Any, run: Run) -> Any:
     return value
 
 
-def check_inputs(first: Run, second: Run) -> None:
-    """Raise UserError when the stages read other data than each other's.
+def check_inputs(first: Run, second: Run, declared: Collection[str] = ()) -> None:
+    """Raise UserError when the stages read other data than each other's; `declared` inputs are stage:path.
 
     Two arms share what lies outside their own folders, two seeds of an arm all but the runs' own stages.
     """
@@ -235,7 +236,7 @@ def check_inputs(first: Run, second: Run) -> None:
             for run in (first, second)
         ]
         for path in sorted(inputs[0].keys() | inputs[1].keys()):
-            if inputs[0].get(path) != inputs[1].get(path):
+            if inputs[0].get(path) != inputs[1].get(path) and f"{stage}:{path}" not in declared:
                 raise UserError(
                     f"inputs differ in {stage}: {path} is not the same data for {first.name} and {second.name}; "
                     f"run make {stage} again for the run that is older than it"

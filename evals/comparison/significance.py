@@ -2,8 +2,8 @@
 
     python -c "from mulfact.evals.comparison.significance import *; print(planned_effect(0.04, items=1319, seeds=5))"
 
-Outcomes of an arm are a matrix of shape (seeds, items); a difference is the matrix of one arm minus that of another,
-paired by seed and item. docs/protocol.md says which of these procedures decides what.
+Outcomes of an arm are a matrix of shape (seeds, items). Items are always paired between arms. docs/protocol.md says
+which of these procedures decides what; why seeds are treated as they are is simulated in benchmarks/analysis_rules.py.
 """
 
 from collections.abc import Sequence
@@ -18,142 +18,148 @@ from statsmodels.stats.multitest import multipletests
 
 Matrix = NDArray[np.float64]
 POWER = 0.8
+QUANTILES = 50  # of a chi-square, to average over it
+NOTHING = 1e-12  # a standard error or a mean that is zero but for rounding
 
-# Two small-sample corrections. With three seeds the variance between them comes out as zero too often, and
-# Satterthwaite's degrees of freedom, taken from estimates, come out too high: uncorrected the 95% interval covers as
-# little as 92.3%. These two numbers are the smallest changes that keep its coverage between 93% and 97% for normally
-# distributed effects of the seeds, from no variance between them to fifty times the items' noise;
-# tests/evals/comparison/test_significance.py computes it, and how much less it is for skewed effects.
-SEED_SQUARE_FACTOR = {3: 1.08}  # on the mean square between seeds, by the number of seeds; 1 for others
-SATTERTHWAITE_SHARE = 0.8  # how much of what Satterthwaite adds to seeds - 1 is believed
+
+@dataclass(frozen=True)
+class Variance:
+    """Of a mean over seeds and items, or of the difference of two such means."""
+
+    arms: int  # that the seeds' part is a sum of: one for a mean and for paired seeds
+    seeds: int
+    items: int
+    of_seeds: float  # part that seeds make, with the noise of their items; 0 with one seed
+    of_items: float  # part that items make in every seed alike; with one seed, all of it
+    seed_variance: float  # of one seed's mean or difference, the items' noise taken out; 0 with one seed
+    degrees_of_freedom: float
+
+    @property
+    def standard_error(self) -> float:
+        return sqrt(self.of_seeds + self.of_items)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds and items with its interval; `p_value` is two-sided, against a mean of zero."""
+    """A mean or difference with its interval; `p_value` is two-sided, against zero."""
 
     mean: float
     low: float
     high: float
     p_value: float
-    standard_error: float
-    degrees_of_freedom: float
+    variance: Variance
 
 
-@dataclass(frozen=True)
-class Components:
-    """Variances of a two-way table, seeds by items, without replication."""
-
-    seeds: int
-    items: int
-    item_variance: float  # of the mean over seeds and items, from drawing items
-    residual_variance: float  # of that mean, from what neither seed nor item explains; a part of item_variance
-    seed_variance: float  # of one seed's mean, item noise taken out; 0 with one seed
-    degrees_of_freedom: float  # of the estimated variance of the mean
-
-    @property
-    def standard_error(self) -> float:
-        return sqrt(self.item_variance + self.seed_variance / self.seeds)
+def estimate_mean(values: ArrayLike, level: float) -> Estimate:
+    """Return the mean of a (seeds, items) matrix with its interval."""
+    matrix = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    return estimate(float(matrix.mean()), variance_of([matrix]), level)
 
 
-def variance_components(matrix: Matrix) -> Components:
-    """Return what varies in a (seeds, items) table: crossed random effects, by the method of moments.
+def estimate_difference(first: ArrayLike, second: ArrayLike, level: float, pair_seeds: bool = False) -> Estimate:
+    """Return the mean of `second` minus that of `first`, (seeds, items) of two arms, with its interval.
 
-    Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946; for crossed designs Clark's quasi-F, J. Verbal
-    Learning and Verbal Behavior 12, 1973). A negative estimate of the seed variance counts as zero.
+    `pair_seeds`: whether seed k of one arm shares its luck with seed k of the other (`seeds_correlate`).
     """
-    seeds, items = matrix.shape
-    by_seed, by_item, grand = matrix.mean(axis=1), matrix.mean(axis=0), matrix.mean()
+    one, two = (np.atleast_2d(np.asarray(values, dtype=np.float64)) for values in (first, second))
+    variance = variance_of([two - one]) if pair_seeds else variance_of([one, two])
+    return estimate(float(two.mean() - one.mean()), variance, level)
+
+
+def variance_of(arms: Sequence[Matrix]) -> Variance:
+    """Return the variance of the mean of one (seeds, items) matrix, or of the difference between the means of two.
+
+    Items are paired: an item counts by the difference of its means over seeds. Seeds are not: each arm has a variance
+    of its own between them, and the degrees of freedom are Welch's and Satterthwaite's (Biometrika 34, 1947; Biometrics
+    Bulletin 2, 1946); of one matrix they are seeds - 1. The items' noise is part of the variance between seeds; what
+    items make beyond that, alike in every seed, comes in addition, by the method of moments.
+    """
+    seeds, items = arms[0].shape
+    by_item = arms[-1].mean(axis=0) - (arms[0].mean(axis=0) if len(arms) > 1 else 0.0)
     item_freedom = max(items - 1, 1)
-    item_square = seeds * float(np.sum((by_item - grand) ** 2)) / item_freedom
-    item_variance = item_square / (seeds * items)
+    all_of_items = float(np.sum((by_item - by_item.mean()) ** 2)) / item_freedom / items
     if seeds == 1:
-        return Components(1, items, item_variance, item_variance, 0.0, item_freedom)
-    seed_square = items * float(np.sum((by_seed - grand) ** 2)) / (seeds - 1) * SEED_SQUARE_FACTOR.get(seeds, 1.0)
-    residual = matrix - by_seed[:, None] - by_item[None, :] + grand
-    residual_freedom = (seeds - 1) * item_freedom
-    residual_square = float(np.sum(residual**2)) / residual_freedom
-    residual_variance = residual_square / (seeds * items)
-    if seed_square <= residual_square * (1.0 + 1e-9):  # equal but for rounding
-        return Components(seeds, items, item_variance, residual_variance, 0.0, item_freedom)
-    spread = (seed_square**2 / (seeds - 1) + item_square**2 / item_freedom + residual_square**2 / residual_freedom) / (
-        seed_square + item_square - residual_square
-    ) ** 2
-    seed_variance = (seed_square - residual_square) / items
-    freedom = cautious_freedom(1.0 / spread, seeds)
-    return Components(seeds, items, item_variance, residual_variance, seed_variance, float(freedom))
+        return Variance(len(arms), 1, items, 0.0, all_of_items, 0.0, item_freedom)
+    of_seeds = [float(arm.mean(axis=1).var(ddof=1)) / seeds for arm in arms]
+    noise = [residual_variance(arm) / seeds for arm in arms]
+    of_items = max(all_of_items - sum(noise), 0.0)
+    squares = sum(part**2 for part in of_seeds) / (seeds - 1) + of_items**2 / item_freedom
+    freedom = seeds - 1.0 if len(arms) == 1 or squares == 0 else (sum(of_seeds) + of_items) ** 2 / squares
+    seed_variance = seeds * sum(max(part - own, 0.0) for part, own in zip(of_seeds, noise, strict=True))
+    return Variance(len(arms), seeds, items, sum(of_seeds), of_items, seed_variance, freedom)
 
 
-def cautious_freedom(satterthwaite: ArrayLike, seeds: int) -> Matrix:
-    """Return the degrees of freedom that are used, from Satterthwaite's."""
-    return np.maximum(seeds - 1 + SATTERTHWAITE_SHARE * (np.asarray(satterthwaite) - (seeds - 1)), 1.0)
+def residual_variance(matrix: Matrix) -> float:
+    """Return the variance of one seed's mean that the items make beyond what they make in every seed alike."""
+    seeds, items = matrix.shape
+    rest = matrix - matrix.mean(axis=1, keepdims=True) - matrix.mean(axis=0) + matrix.mean()
+    return float(np.sum(rest**2)) / ((seeds - 1) * max(items - 1, 1)) / items
 
 
-def hierarchical_bootstrap(matrix: ArrayLike, samples: int, level: float, generator: np.random.Generator) -> Estimate:
-    """Return the mean of a (seeds, items) matrix with its bootstrap interval: seeds first, then items.
+def seeds_correlate(by_seed: ArrayLike, alpha: float = 0.05) -> bool:
+    """Return whether seeds are significantly better or worse than each other in all arms together.
 
-    Items are drawn with replacement, an item with all its seeds (they share its difficulty). Seeds are not drawn from
-    the few that were run, for that takes their variance too small by a third with three seeds, and counts the noise of
-    the items within them twice (Davison and Hinkley 1997, section 3.8). Their part is drawn from the estimated variance
-    between seeds, and the sum is spread by a chi-square with Satterthwaite's degrees of freedom, because that variance
-    was estimated from as few values. docs/protocol.md states the coverage, and
-    the tests check it.
-    With one seed only items are drawn, and the interval speaks of that seed alone. Where no item differs from another,
-    it is widened to what Clopper and Pearson allow for an event never seen among the items.
+    `by_seed` is (arms, seeds); the F test of a two-way analysis of variance. False with one seed or one arm.
     """
-    values = np.atleast_2d(np.asarray(matrix, dtype=np.float64))
-    components, mean = variance_components(values), float(values.mean())
-    if np.ptp(values) == 0.0 or components.standard_error == 0.0:
-        unseen = unseen_rate(components.items, 1.0 - level)
-        return Estimate(mean, mean - unseen, mean + unseen, 1.0 if mean == 0.0 else 0.0, 0.0, 0.0)
-    drawn = draw_items(values.mean(axis=0), samples, generator) - mean
-    drawn += generator.normal(0.0, sqrt(components.seed_variance / components.seeds), samples)
-    freedom = components.degrees_of_freedom
-    drawn *= np.sqrt(freedom / generator.chisquare(freedom, samples))
-    low, high = mean + np.quantile(drawn, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    beyond = float(min(np.sum(mean + drawn <= 0.0), np.sum(mean + drawn >= 0.0)))
-    p_value = min(1.0, 2.0 * (beyond + 1.0) / (samples + 1.0))
-    return Estimate(mean, float(low), float(high), p_value, components.standard_error, freedom)
+    values = np.asarray(by_seed, dtype=np.float64)
+    arms, seeds = values.shape
+    if arms < 2 or seeds < 2:
+        return False
+    seed_square = arms * values.mean(axis=0).var(ddof=1)
+    rest = (values.var(axis=1, ddof=1).sum() - seed_square) / (arms - 1)
+    if seed_square < NOTHING**2:
+        return False
+    if rest <= NOTHING * seed_square:
+        return True
+    return bool(stats.f.sf(seed_square / rest, seeds - 1, (arms - 1) * (seeds - 1)) < alpha)
 
 
-def unseen_rate(items: int, alpha: float) -> float:
-    """Return the highest rate of an event that goes unseen in `items` (Clopper and Pearson, Biometrika 26, 1934)."""
-    return 1.0 - (alpha / 2.0) ** (1.0 / items)
+def estimate(mean: float, variance: Variance, level: float) -> Estimate:
+    """Return Student's interval and test.
 
-
-def draw_items(values: Matrix, samples: int, generator: np.random.Generator) -> Matrix:
-    """Return the means of `samples` draws, with replacement, of as many items as there are.
-
-    Equal values are drawn together as one multinomial count: the same distribution, and fast for right-or-wrong items.
+    Where nothing varied, the interval is widened to what Clopper and Pearson allow for an event never seen among the
+    items.
     """
-    distinct, counts = np.unique(values, return_counts=True)
-    means = np.empty(samples)
-    chunk = max(1, 4_000_000 // len(distinct))
-    for start in range(0, samples, chunk):
-        size = min(chunk, samples - start)
-        means[start : start + size] = generator.multinomial(len(values), counts / len(values), size) @ distinct
-    return means / len(values)
+    error, freedom = variance.standard_error, variance.degrees_of_freedom
+    if error < NOTHING:
+        unseen = unseen_rate(variance.items, 1.0 - level)
+        return Estimate(mean, mean - unseen, mean + unseen, 1.0 if abs(mean) < NOTHING else 0.0, variance)
+    half = float(stats.t.ppf((1.0 + level) / 2.0, freedom)) * error
+    p_value = float(2.0 * stats.t.sf(abs(mean) / error, freedom))
+    return Estimate(mean, mean - half, mean + half, p_value, variance)
 
 
-def detectable_effect(components: Components, alpha: float = 0.05, power: float = POWER) -> float:
-    """Return the smallest true mean that `hierarchical_bootstrap` finds different from zero with the given power.
+def detectable(variance: Variance, level: float) -> tuple[float, float, float]:
+    """Return the smallest true difference found with 80% power, and between what it may lie.
 
-    The textbook value is (z[1 - alpha/2] + z[power]) x standard error. With several seeds their variance is estimated
-    from as many values, and the interval is wider in the runs where that estimate came out high: the power is averaged
-    over the estimate's distribution (a chi-square with seeds - 1 degrees), and solved for the effect. Of right-or-wrong
-    items some have to differ at all, however small the error that a run with few of them saw.
+    It rests on a variance that was estimated: what was seen is the true one times a chi-square over its degrees of
+    freedom. Of right-or-wrong items some have to differ at all (`detectable_rate`).
     """
-    seeds, error = components.seeds, components.standard_error
-    if error == 0.0:
-        return detectable_rate(components.items, alpha, power)
+    freedom, alpha = variance.degrees_of_freedom, 1.0 - level
+    least = detectable_rate(variance.items, alpha)
+    if variance.standard_error < NOTHING:
+        return least, least, least
+    effect = detectable_effect(variance, alpha)
+    low, high = (sqrt(freedom / float(stats.chi2.ppf(share, freedom))) for share in (1.0 - alpha / 2.0, alpha / 2.0))
+    return max(effect, least), max(effect * low, least), max(effect * high, least)
+
+
+def detectable_effect(variance: Variance, alpha: float = 0.05, power: float = POWER) -> float:
+    """Return the smallest true difference that the test finds with the given power, if `variance` is the true one.
+
+    The arms' variances are estimated from as many values as there are seeds, and the interval is wider where they come
+    out high or unequal: the power is averaged over their distribution, chi-squares with seeds - 1 degrees of freedom.
+    """
+    error, seeds = variance.standard_error, variance.seeds
     if seeds == 1:
-        effect = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) * error
-        return max(effect, detectable_rate(components.items, alpha, power))
-    quantiles = (np.arange(2000) + 0.5) / 2000
-    seed_square = (components.seed_variance / seeds + components.residual_variance) * (
-        stats.chi2.ppf(quantiles, seeds - 1) / (seeds - 1)
-    )
-    half = half_widths(components, seed_square, 1 - alpha)
+        half = np.array(error * stats.t.ppf(1.0 - alpha / 2.0, variance.degrees_of_freedom))
+    else:
+        quantiles = stats.chi2.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, seeds - 1) / (seeds - 1)
+        drawn = np.meshgrid(*[variance.of_seeds / variance.arms * quantiles] * variance.arms)
+        total = sum(drawn) + variance.of_items
+        squares = sum(part**2 for part in drawn) / (seeds - 1) + variance.of_items**2 / variance.items
+        freedom = total**2 / squares if variance.arms > 1 else seeds - 1
+        half = stats.t.ppf(1.0 - alpha / 2.0, freedom) * np.sqrt(total)
 
     def missing_power(effect: float) -> float:
         found = stats.norm.sf((half - effect) / error) + stats.norm.cdf((-half - effect) / error)
@@ -162,45 +168,38 @@ def detectable_effect(components: Components, alpha: float = 0.05, power: float 
     return float(optimize.brentq(missing_power, 0.0, 100.0 * error))
 
 
-def detectable_rate(items: int, alpha: float, power: float) -> float:
+def unseen_rate(items: int, alpha: float) -> float:
+    """Return the highest rate of an event that goes unseen in `items` (Clopper and Pearson, Biometrika 26, 1934)."""
+    return 1.0 - (alpha / 2.0) ** (1.0 / items)
+
+
+def detectable_rate(items: int, alpha: float = 0.05, power: float = POWER) -> float:
     """Return the rate of items that differ, in one direction and the same in every seed, that is found with `power`.
 
-    k differing items exclude zero for certain when fewer than alpha/2 of the draws miss them all, (1 - k/items)^items:
-    four of them at 5%. Solves P(binomial(items, rate) >= k) = power, a quantile of the beta distribution.
+    k differing items of n have the mean k/n and, by Student's test, exclude zero from some k on: four of them at 5%.
+    Solves P(binomial(items, rate) >= k) = power, a quantile of the beta distribution.
     """
-    needed = next(k for k in range(1, items + 1) if (1 - k / items) ** items < alpha / 2)
+    bound = float(stats.t.ppf(1.0 - alpha / 2.0, max(items - 1, 1)))
+    needed = next(
+        (k for k in range(1, items) if k / items > bound * sqrt(k * (items - k) / (items - 1)) / items), items
+    )
     return float(stats.beta.ppf(power, needed, items - needed + 1))
 
 
-def half_widths(components: Components, seed_square: Matrix, level: float) -> Matrix:
-    """Return half the width of the interval for each observed variance of the seeds' means, divided by the seeds.
+def planned_effect(accuracy: float, items: int, seeds: int, seed_sd: float = 0.0, alpha: float = 0.05) -> float:
+    """Return the smallest difference of accuracies that a design finds with 80% power.
 
-    `components` are the true ones, of several seeds; many items are assumed.
+    Two arms with the same accuracy p; `seed_sd` is the standard deviation of one arm's true accuracy between seeds. The
+    difference has the variance 2 (p (1 - p) / n + seed_sd^2) / s (Connor, Biometrics 43, 1987; Miller 2024, arXiv
+    2411.00640), which the test has to estimate. Items that are right or wrong in both arms alike
+    make it smaller, so this is cautious. With one seed it speaks about that seed alone.
     """
-    seeds = components.seeds
-    seed_square = seed_square * SEED_SQUARE_FACTOR.get(seeds, 1.0)
-    excess = np.maximum(seed_square - components.residual_variance, 0.0)
-    variance = components.item_variance + excess
-    freedom = cautious_freedom(variance**2 / (seed_square**2 / (seeds - 1)), seeds)
-    freedom = np.where(excess > 0, np.minimum(freedom, 1e9), 1e9)
-    return stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
-
-
-def planned_effect(
-    accuracy: float, items: int, seeds: int, seed_sd: float = 0.0, correlation: float = 0.0, alpha: float = 0.05
-) -> tuple[float, float]:
-    """Return the smallest difference of accuracies that a paired design can find with 80% power: (textbook, ours).
-
-    Paired right-or-wrong items of two arms with the same accuracy p and correlation r differ with the probability
-    w = 2 p (1 - p) (1 - r), and the mean of the differences over n items and s seeds has the variance
-    w / (n s) + seed_sd^2 / s (Connor, Biometrics 43, 1987; Miller 2024, arXiv 2411.00640). The textbook value takes
-    seed_sd for known; ours is that of `hierarchical_bootstrap`, which has to estimate it.
-    """
-    discordant = 2 * accuracy * (1 - accuracy) * (1 - correlation)
-    noise = discordant / (items * seeds)
-    components = Components(seeds, items, noise, noise, seed_sd**2 if seeds > 1 else 0.0, items - 1)
-    textbook = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)) * components.standard_error
-    return textbook, detectable_effect(components, alpha)
+    noise = 2 * accuracy * (1 - accuracy) / items
+    of_seeds = (noise + 2 * seed_sd**2) / seeds if seeds > 1 else 0.0
+    of_items = 0.0 if seeds > 1 else noise
+    return detectable_effect(
+        Variance(2, seeds, items, of_seeds, of_items, 2 * seed_sd**2, 2 * (seeds - 1) or items - 1), alpha
+    )
 
 
 @dataclass(frozen=True)
@@ -221,19 +220,6 @@ def exact_mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
     second_only, neither = int(np.sum(~first & second)), int(np.sum(~first & ~second))
     result = mcnemar([[both, first_only], [second_only, neither]], exact=True)
     return McNemar(both, first_only, second_only, neither, float(result.pvalue))
-
-
-def seed_mean(values: ArrayLike, level: float) -> Estimate | None:
-    """Return the mean of one value a seed with Student's interval and test; None with fewer than two seeds."""
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        return None
-    mean, error, freedom = float(values.mean()), float(stats.sem(values)), len(values) - 1
-    if error == 0.0:
-        return Estimate(mean, mean, mean, 1.0 if mean == 0.0 else 0.0, 0.0, freedom)
-    test = stats.ttest_1samp(values, 0.0)
-    low, high = test.confidence_interval(level)
-    return Estimate(mean, float(low), float(high), float(test.pvalue), error, freedom)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison.estimates import estimate_mean, mcnemar_table
+from mulfact.evals.comparison.estimates import mcnemar_table
 from mulfact.evals.comparison.runs import Run
+from mulfact.evals.comparison.significance import estimate_mean
 from mulfact.evals.evaluation.use import PROMPTS, TOKENS
 
 Runs = Mapping[tuple[str, int], Run]
@@ -94,7 +95,7 @@ def describe(
 
 
 def difference(arguments: CompareArguments, values: np.ndarray) -> Entry:
-    estimate = estimate_mean(values, arguments)
+    estimate = estimate_mean(values, arguments.confidence_level)
     return {"difference": estimate.mean, "interval": [estimate.low, estimate.high], "p_value": estimate.p_value}
 
 

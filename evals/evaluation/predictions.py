@@ -39,6 +39,8 @@ SCHEMA = pa.schema(
         ("error_class", pa.string()),
         ("truncated", pa.bool_()),
         ("operands", pa.list_(pa.int32())),
+        ("operations", pa.list_(pa.string())),
+        ("facts", pa.list_(pa.list_(pa.int32()))),
         ("gold_bits_per_character", pa.float64()),
     ]
 )
@@ -70,7 +72,9 @@ def prediction(
             outcome.text, item.answer, truncated, item.answer_rule, calculation=item.family == "arithmetic"
         ),
         "truncated": truncated,
-        "operands": None if item.operands is None else list(item.operands),
+        "operands": item.operands,
+        "operations": item.operations,
+        "facts": item.facts,
         GOLD_BITS: outcome.metrics.get(GOLD_BITS),
     }
 

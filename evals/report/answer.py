@@ -40,14 +40,13 @@ def primary_row(entry: Mapping[str, Any], results: Results) -> str:
 
 def summary_table(results: Results) -> Table:
     """Return accuracies by stage, task and arm, with the differences to the reference, for the terminal."""
-    alpha = 1 - results["confidence_level"]
-    legend = "Exploratory." if results["exploratory"] else f"* decided: p < {alpha:.2g} after Holm's correction."
+    legend = "Exploratory." if results["exploratory"] else "* decided by the protocol's rule."
     table = Table(title="Accuracy in %", caption=f"In brackets: points above {results['reference']}. {legend}")
     table.add_column("stage")
     table.add_column("task")
     for arm in results["conditions"]:
         table.add_column(arm, justify="right")
-    for stage, rows in summary(results).items():
+    for stage, rows in summary(results, whole=True).items():
         for index, row in enumerate(rows):
             cells = [summary_cell(row["cells"].get(arm), results) for arm in results["conditions"]]
             table.add_row("" if index else stage, row["task"], *cells, style="bold" if row["primary"] else "")
@@ -65,8 +64,11 @@ def summary_cell(cell: dict[str, Any] | None, results: Results) -> str:
     return f"{text} ({points(difference['difference'])}{'*' if decided(difference, results) else ''})"
 
 
-def summary(results: Results) -> dict[str, list[dict[str, Any]]]:
-    """Return for each stage a row for each task, with the accuracy and the difference of each arm."""
+def summary(results: Results, whole: bool) -> dict[str, list[dict[str, Any]]]:
+    """Return for each stage a row for each task, with the accuracy and the difference of each arm.
+
+    `whole`: of the tasks and the primary outcome; else of the tasks' parts.
+    """
     differences = {(row["stage"], row["task"], row["condition"]): row for row in results["differences"]}
     stages: dict[str, dict[str, dict[str, Any]]] = {}
     for entry in results["accuracy"]:
@@ -76,4 +78,9 @@ def summary(results: Results) -> dict[str, list[dict[str, Any]]]:
         difference = differences.get((stage, task, arm))
         row["primary"] |= bool(difference and difference["primary"])
         row["cells"][arm] = {"accuracy": entry, "difference": difference}
-    return {stage: list(rows.values()) for stage, rows in stages.items()}
+    return {stage: [row for row in rows.values() if is_shown(row, results, whole)] for stage, rows in stages.items()}
+
+
+def is_shown(row: dict[str, Any], results: Results, whole: bool) -> bool:
+    part = results["benchmarks"][row["task"]]["stratum_of"] is not None
+    return not part or row["primary"] if whole else part

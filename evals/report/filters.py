@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from mulfact.evals.comparison.conclusion import name_of, points
+from mulfact.evals.comparison.conclusion import name_of, points, worth
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MINUS = "−"
@@ -26,7 +26,8 @@ def make_environment() -> Environment:
         lstrip_blocks=True,
     )
     filters = (
-        percent, points, significant, signed, signed_bits, interval_percent, interval_points, p_value, number, describe,
+        percent, points, significant, signed, signed_percent, worth, signed_bits, interval_percent, interval_points,
+        p_value, number, describe,
         relative, duration, half_known, mean, name_of, breakable,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
@@ -64,6 +65,11 @@ def interval_percent(interval: list[float]) -> str:
 
 def interval_points(interval: list[float]) -> str:
     return f"{points(interval[0])}, {points(interval[1])}"
+
+
+def signed_percent(share: float) -> str:
+    """Return a share as a percentage with its sign: 0.1 as +10%."""
+    return f"{100 * share:+.3g}%".replace("-", MINUS)
 
 
 def p_value(value: float | None) -> str:

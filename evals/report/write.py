@@ -25,14 +25,17 @@ from mulfact.evals.report.halves_page import headline
 def write_report(results: Results, folder: Path) -> None:
     """Write <folder>/figures/*.png, <folder>/results.md and <folder>/report.html.
 
-    `results` is the content of results.json, schema version 1.
+    `results` is the content of results.json, schema version 2.
     """
     figures = draw_figures(results, folder / "figures")
+    primary = next(row for row in results["differences"] if row["primary"])
+    stage = primary["stage"]
     context = {
         "results": results,
         "sample": sample(results),
         "tasks": {task: task_label(results, task) for task in results["benchmarks"]},
-        "summary": summary(results),
+        "summary": summary(results, whole=True),
+        "strata": summary(results, whole=False).get(stage, []),
         "figures": {name: embed(path) for name, path in figures.items()},
         "halves": [
             {
@@ -51,11 +54,9 @@ def write_report(results: Results, folder: Path) -> None:
         "rising": by_arm(results["reward_trends"]),
         "software": distinct(results["provenance"], "packages"),
         "seeds": len(results["seeds"]),
-        **next(
-            {"primary_stage": row["stage"], "primary_task": row["task"], "primary_family": row["family"]}
-            for row in results["differences"]
-            if row["primary"]
-        ),
+        "primary_stage": stage,
+        "primary_task": primary["task"],
+        "primary_family": primary["family"],
         "level": f"{results['confidence_level']:.0%}",
     }
     environment = make_environment()

@@ -19,7 +19,7 @@ from mulfact.modeling.pretraining.curve import FOLDER, Curve, curve_steps
 from mulfact.modeling.pretraining.launch import configure_deepspeed
 from mulfact.modeling.pretraining.optimizer import build_optimizer, learning_rate
 from mulfact.modeling.pretraining.preflight import check_supply, load_tokenizer
-from mulfact.modeling.pretraining.steps import resolve_steps, step_flops
+from mulfact.modeling.pretraining.steps import bytes_factor, resolve_steps, step_flops
 from mulfact.modeling.pretraining.validation import ValidationSet
 from mulfact.provenance import input_hash
 
@@ -41,7 +41,7 @@ class Pretraining:
 
     def __init__(self, arguments: PretrainArguments, accelerator: Accelerator) -> None:
         tokenizer, vocab_size, manifest = load_tokenizer(arguments)
-        self.max_steps = resolve_steps(arguments, vocab_size)
+        self.max_steps = resolve_steps(arguments, vocab_size, bytes_factor(arguments))
         self.step_flops = step_flops(arguments, vocab_size)
         self.arguments, self.accelerator = arguments, accelerator
         self.plan = plan_batches(arguments, accelerator.num_processes, accelerator.process_index)

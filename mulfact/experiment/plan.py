@@ -23,6 +23,7 @@ from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError, command
 from mulfact.evals.compute.rollouts import Passes, grpo_flops
 from mulfact.experiment import remembered
+from mulfact.experiment.power import measured_seeds, power_table
 from mulfact.modeling.gpt2.flops import PEAK_FLOPS, ModelShape, backward_flops, forward_flops
 from mulfact.modeling.pretraining.progress import clock
 from mulfact.modeling.pretraining.steps import resolve_steps
@@ -42,6 +43,7 @@ GSM8K_TEST_ITEMS = 1319
 TABLE_ITEMS = {"mixed": 243, "direct": 400}  # of the probes of known size: table_9 and table_20
 SAMPLED_PROBES = 3
 WORD_PROBLEM_ITEMS = {"svamp": 1000, "multiarith": 600, "asdiv": 2305}
+FACT_BEARING = 0.5  # of the synthetic problems, which is the part that the primary outcome is about
 PARAMETER_BYTES = 16  # float32 weight, gradient and the two moments of AdamW
 # Per position, layer and unit of width, without attention scores: compiled (Korthikanti et al. 2022), and eager, with
 # the bytes of a logit, fitted to the pilot on an H100: 8.7 GB in SFT of 16,384 positions, 41 GB in GRPO of 90,000.
@@ -262,6 +264,9 @@ def main() -> None:
         "token of a batch (assumed). Data stages, loading and compiling are not counted.",
         soft_wrap=True,
     )
+    benchmarks, compare = stages["benchmarks"], stages["compare"]
+    items = GSM8K_TEST_ITEMS if benchmarks["gsm8k"] else round(FACT_BEARING * benchmarks["synthetic_problems"])
+    console.print(power_table(items, len(options.seeds), measured_seeds(Path(compare["output_dir"]))))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from mulfact.experiment.surroundings import check_surroundings
 from mulfact.halves import runs_of
 from mulfact.layout import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES, run_level
 from mulfact.locks import experiment_lock
-from mulfact.recipe import check_comparison, compose_runs, recipe_path, write_and_tell
+from mulfact.recipe import check_comparison, compose_runs, controls_named, recipe_path, write_and_tell
 
 Stages = dict[str, dict[str, Any]]
 ABOVE = (*SHARED_STAGES, *CONDITION_STAGES, "compare")  # what is not a run's own
@@ -41,10 +41,11 @@ def main() -> None:
         print(told)
     folder = Path(arguments.outputs) / arguments.scale
     grid: dict[str, Any] = {"outputs": arguments.outputs}
-    chosen = [(condition, seed) for condition in arguments.conditions for seed in arguments.seeds]
+    controls = controls_named(arguments.recipes, arguments.controls)
+    chosen = [(condition, seed) for condition in (*arguments.conditions, *controls) for seed in arguments.seeds]
     stages = RUN_STAGES
     if arguments.experiment:
-        grid["compare"] = {"conditions": arguments.conditions, "seeds": arguments.seeds}
+        grid["compare"] = {"conditions": arguments.conditions, "controls": controls, "seeds": arguments.seeds}
     elif arguments.halves:
         (arm,) = arguments.conditions
         grid["halves"] = {"arm": arm, "pairs": arguments.halves}
@@ -80,6 +81,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--conditions", nargs="*", action=Conditions, required=True, help="files of arms/, such as baseline mulfact"
     )
+    parser.add_argument("--controls", nargs="*", default=[], help="files of controls/, such as baseline_more")
     parser.add_argument("--seeds", nargs="*", action=Seeds, default=[0])
     parser.add_argument("--experiment", action="store_true", help="also write the recipe that compares these runs")
     parser.add_argument(

@@ -55,7 +55,6 @@ MINIATURE = [
     "grpo.num_generations=4",
     "grpo.max_completion_length=16",
     "eval.max_samples=12",
-    "compare.bootstrap_samples=1000",
 ]
 
 

@@ -32,8 +32,8 @@ def test_differences_are_paired_with_intervals_and_corrected_inside_a_family(exp
     assert table["p_value"] == pytest.approx(2 * 0.5**12)
     family = [e for e in results["differences"] if e["role"] == "secondary" and e["family"] == "gsm8k"]
     assert {e["task"] for e in family} == {"gsm8k_direct", "gsm8k_cot_facts", "gsm8k_direct_facts"}
-    assert all(e["p_holm"] >= e["p_value"] for e in family)
-    assert entry["p_holm"] == entry["p_value"]
+    assert all(e["p_adjusted"] >= e["p_value"] for e in family)
+    assert entry["p_adjusted"] == entry["p_value"]
     accuracy = next(a for a in results["accuracy"] if a["condition"] == "plain" and a["stage"] == "sft")
     assert accuracy["mean"] == pytest.approx(0.3)
     assert accuracy["seeds"].keys() == {"0", "1", "2"}
@@ -92,18 +92,61 @@ def test_an_unknown_primary_task_is_refused(experiment: CompareArguments) -> Non
         build_results(experiment, load(experiment))
 
 
-def test_controls_are_compared_with_the_treatment(tmp_path: Path) -> None:
-    write_experiment(tmp_path / "pilot", ["plain", "facts", "placebo"], [0, 1, 2], gain=0.2)
-    arguments = arguments_for(tmp_path / "pilot", ["plain", "facts", "placebo"], [0, 1, 2])
-    (entry,) = build_results(arguments, load(arguments))["contrasts"]
-    assert (entry["condition"], entry["reference"], entry["difference"]) == ("facts", "placebo", 0.0)
-    assert not entry["control"]  # its tokens stand for facts as well
+def test_the_arms_of_the_sequence_are_compared_with_the_treatment(tmp_path: Path) -> None:
+    write_experiment(tmp_path / "pilot", ["plain", "facts", "variant", "sums"], [0, 1, 2], gain=0.2)
+    arguments = arguments_for(tmp_path / "pilot", ["plain", "facts", "variant", "sums"], [0, 1, 2])
+    arguments.attribution = {"canonical": "one spelling", "sums": "any tokens"}
+    results = build_results(arguments, load(arguments))
+    (entry,) = results["contrasts"]
+    assert (entry["condition"], entry["reference"], entry["role"]) == ("facts", "sums", "attribution")
+    assert (entry["difference"], entry["p_adjusted"]) == (0.0, 1.0)
+    roles = {row["condition"]: row for row in results["differences"] if row["primary"]}
+    assert [row["role"] for row in roles.values()] == ["primary", "variant", "variant"]
+    assert roles["variant"]["p_value"] < 0.05
+    assert roles["variant"]["p_adjusted"] == 1.0  # the sequence ended before it
+    may, may_not = (" ".join(results["conclusion"][key]) for key in ("may_conclude", "may_not_conclude"))
+    assert "canonical was not run, so it may come from one spelling" in may_not
+    assert "no difference to sums is shown, so it may come from any tokens" in may_not
+    assert "facts scored +20.0 points against plain" in may
+    assert "canonical, against which the protocol tests facts, was not run." in results["protocol"]["deviations"]
 
-    for path in Path(arguments.shared_dir).glob("placebo/*/grpo_final/facts.json"):
-        facts = json.loads(path.read_text())
-        write_json(path, facts | {"fact_tokens": [token | {"operands": None} for token in facts["fact_tokens"]]})
-    (entry,) = build_results(arguments, load(arguments))["contrasts"]
-    assert entry["control"]
+
+def test_the_fact_bearing_part_is_the_primary_of_synthetic_problems(experiment: CompareArguments) -> None:
+    path = Path(experiment.benchmarks) / "manifest.json"
+    path.write_text(path.read_text().replace("made up", "synthetic"))
+    evaluated_on_these_benchmarks(experiment)
+    results = build_results(experiment, load(experiment))
+    (primary,) = [row for row in results["differences"] if row["primary"]]
+    assert (primary["task"], primary["items"]) == ("gsm8k_cot_facts", 20)
+    assert results["benchmarks"]["gsm8k_cot_add"]["items"] == 40
+    assert results["exploratory"]
+    assert results["protocol"]["exploratory_because"] == [
+        "gsm8k_cot_facts holds synthetic problems, and the protocol's outcome is GSM8K"
+    ]
+
+
+def test_a_look_before_the_end_and_seeds_for_tuning_make_a_report_exploratory(tmp_path: Path) -> None:
+    write_experiment(tmp_path / "pilot", ["plain", "facts"], [0, 1, 2, 100], gain=0.2)
+    arguments = arguments_for(tmp_path / "pilot", ["plain", "facts"], [0, 1, 2])
+    looks = build_results(arguments, load(arguments))["protocol"]["looks"]
+    assert [look["seeds"] for look in looks] == [[0, 1, 2]]
+    again = build_results(arguments, load(arguments), looks)
+    assert not again["exploratory"]  # the same runs, looked at twice
+    assert len(again["protocol"]["looks"]) == 2
+    arguments = replace(arguments, seeds=[0, 1, 2, 100])
+    reasons = build_results(arguments, load(arguments), looks)["protocol"]["exploratory_because"]
+    assert reasons == [
+        "seeds from 100 on are those on which settings were tuned (100)",
+        "there was a look before the end: results of seeds 0, 1, 2 alone were compared before",
+    ]
+
+
+def test_no_outcome_at_its_floor_is_concluded_from(tmp_path: Path) -> None:
+    write_experiment(tmp_path / "pilot", ["plain", "facts"], [0, 1, 2], gain=0.2)
+    arguments = arguments_for(tmp_path / "pilot", ["plain", "facts"], [0, 1, 2])
+    results = build_results(arguments, load(arguments))
+    assert {row["limit"] for row in results["differences"]} == {"floor"}  # every answer is 1: nothing beats saying it
+    assert not any("scored" in line for line in results["conclusion"]["may_conclude"])
 
 
 def test_the_command_writes_the_report_and_prints_where_it_lies(
@@ -118,12 +161,6 @@ def test_the_command_writes_the_report_and_prints_where_it_lies(
     assert f"{experiment.output_dir}/report.html" in shown
     written = {path.name for path in Path(experiment.output_dir).iterdir()}
     assert written == {"results.json", "results.md", "report.html", "figures", "provenance.json"}
-
-
-@pytest.mark.parametrize("samples", [0, 5, 999])
-def test_too_few_draws_for_an_interval_are_refused(experiment: CompareArguments, samples: int) -> None:
-    with pytest.raises(UserError, match=f"compare.bootstrap_samples is {samples}: expected 1,000 or more draws"):
-        replace(experiment, bootstrap_samples=samples)
 
 
 def test_an_experiment_that_compares_nothing_is_refused(experiment: CompareArguments) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mulfact.errors import UserError
-from mulfact.recipe import compose, parse_override, recipe_path, write_if_changed
+from mulfact.recipe import compose, controls_named, parse_override, recipe_path, write_if_changed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -51,6 +51,37 @@ def test_any_two_arms_differ_in_the_tokenizer_and_the_paths_only(recipes: Path) 
 def test_mulfact_and_baseline_differ_in_one_key(recipes: Path) -> None:
     one, other = (flatten(compose(recipes, "smoke", arm, 0)["tokenizer"]) for arm in ("baseline", "mulfact"))
     assert {key for key in one if one[key] != other[key]} == {".output_dir", ".mode"}
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("baseline_more", {".pretrain.steps_factor", ".tokens.steps_factor"}),
+        ("baseline_less", {".pretrain.steps_factor", ".tokens.steps_factor"}),
+        ("baseline_bytes", {".pretrain.bytes_as"}),
+    ],
+)
+def test_a_control_differs_from_its_arm_in_what_it_declares_and_the_paths(
+    recipes: Path, name: str, keys: set[str]
+) -> None:
+    assert controls_named(recipes, [name])[name]["arm"] == "baseline"
+    arm, control = (flatten(compose(recipes, "smoke", run, 0)) for run in ("baseline", name))
+    differing = {
+        key for key, value in arm.items() if str(value).replace("/baseline/", f"/{name}/") != str(control[key])
+    }
+    assert differing - {".halves.arm"} == keys
+
+
+def test_a_control_that_is_unknown_or_says_too_little_is_refused(recipes: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown control 'baseline_mor'; did you mean 'baseline_more'"):
+        controls_named(recipes, ["baseline_mor"])
+    shutil.copytree(recipes, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "controls/short.yaml").write_text("arm: baseline\npretrain: {steps_factor: 2.0}\n")
+    with pytest.raises(UserError, match="a declared control says `arm`"):
+        compose(tmp_path, "smoke", "short", 0)
+    (tmp_path / "controls/mulfact.yaml").write_text("arm: baseline\npretrain: {steps_factor: 2.0}\ndiffers: [steps]\n")
+    with pytest.raises(UserError, match="mulfact is the name of an arm as well"):
+        compose(tmp_path, "smoke", "mulfact", 0)
 
 
 def test_every_scale_composes_with_every_arm(recipes: Path) -> None:

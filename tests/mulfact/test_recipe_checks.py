@@ -33,7 +33,6 @@ def recipes(repository: Path) -> Path:
         ("pretrain.micro_batch_size=0", "pretrain.micro_batch_size is 0: expected at least 1"),
         ("pretrain.target_tokens=many", "pretrain.target_tokens is 'many': expected at least 1"),
         ("corpus.overlap=ignore", "corpus.overlap is 'ignore': expected refuse or drop"),
-        ("compare.bootstrap_samples=10", "compare.bootstrap_samples is 10: expected 1,000 or more draws"),
         ("eval.max_samples=some", "eval.max_samples is 'some': expected a number from 1"),
         ("sft.max_steps=0", "sft.max_steps is 0: expected a number from 1"),
         ("pretrain.n_head=7", "pretrain.n_embd is 128: it must be a multiple of pretrain.n_head (7)"),

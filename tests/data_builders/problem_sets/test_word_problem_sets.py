@@ -1,6 +1,7 @@
 """SVAMP, MultiArith and ASDiv: the files of their authors and the Hub's columns give the same items."""
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import datasets
@@ -59,7 +60,12 @@ def test_the_authors_file(name, data_dir, real_data):
 def test_the_hub_gives_the_same_items(name, data_dir, monkeypatch):
     read, _ = SETS[name]
     monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: hub_form(data_dir, name))
-    assert read("some-org/some-set").items == read(str(path_of(data_dir, name))).items
+    found, own = (read(source).items for source in ("some-org/some-set", str(path_of(data_dir, name))))
+    if name == "multiarith":  # the Hub's copy lacks the equations
+        assert all(item.operations is None and item.facts is None for item in found)
+        own = [replace(item, operations=None, facts=None) for item in own]
+    assert found == own
+    assert all(item.operations is not None for item in own) or name == "multiarith"
 
 
 def test_asdiv_keeps_single_numbers(tmp_path):

@@ -9,14 +9,12 @@ from mulfact.evals.comparison.conclusion import conclude
 
 
 def results_with(seeds: int = 3, arms: tuple[str, ...] = ("baseline", "mulfact"), **primary: Any) -> dict[str, Any]:
-    """Return results without any decided difference but the primary one, whose fields are replaced."""
+    """Return results without any decided difference but the tested arm's primary one, whose fields are replaced."""
     results = fabricate(list(arms), list(range(seeds)))
     for row in [*results["differences"], *results["contrasts"]]:
-        row.update(difference=0.0, interval=[-0.02, 0.02], p_holm=1.0 if row["role"] != "descriptive" else None)
-        if row["primary"] and row["condition"] == arms[1]:
+        row.update(difference=0.0, interval=[-0.02, 0.02], p_adjusted=None if row["role"] == "descriptive" else 1.0)
+        if row["role"] == "primary":
             row.update(primary)
-    for row in results["contrasts"]:
-        row["primary"] = False
     return results
 
 
@@ -25,19 +23,21 @@ def texts(results: dict[str, Any]) -> tuple[str, str, str]:
     return conclusion["headline"], " ".join(conclusion["may_conclude"]), " ".join(conclusion["may_not_conclude"])
 
 
-FOUND = {"difference": 0.03, "interval": [0.01, 0.05], "p_holm": 0.004}
+FOUND = {"difference": 0.03, "interval": [0.01, 0.05], "p_adjusted": 0.004}
+OTHER_WAY = {"difference": -0.03, "interval": [-0.05, -0.01], "p_adjusted": 0.004}
 
 
 def test_a_decided_difference_is_concluded() -> None:
     headline, may, may_not = texts(results_with(**FOUND))
-    assert headline.startswith("mulfact scored +3.0 points against baseline on items, after GRPO")
-    assert "95% interval +1.0 to +5.0; 200 items, 3 seeds" in headline
-    assert "mulfact scored +3.0 points" in may
+    assert headline == (
+        "Against baseline on items, after GRPO (200 items, 3 seeds), 95% interval: mulfact +3.0 points (+1.0 to +5.0)."
+    )
+    assert "mulfact scored +3.0 points against baseline on items, after GRPO (95% interval +1.0 to +5.0; " in may
     assert "equal on gsm8k_cot" not in may_not
 
 
 def test_a_loss_is_concluded_as_well() -> None:
-    _, may, _ = texts(results_with(difference=-0.03, interval=[-0.05, -0.01], p_holm=0.004))
+    _, may, _ = texts(results_with(**OTHER_WAY))
     assert "mulfact scored −3.0 points" in may
 
 
@@ -47,42 +47,37 @@ def test_no_difference_is_never_called_equality() -> None:
     assert "scored" not in may
     assert (
         "are equal on gsm8k_cot: a true difference of 5.7 points would have been missed once in five times, a smaller "
-        "one more often"
+        "one more often. By what 3 seeds can tell of the variance, that may as well be 3.0 or 12.0."
     ) in may_not
 
 
-def test_an_interval_that_excludes_zero_is_not_enough_among_many_arms() -> None:
-    headline, may, may_not = texts(
-        results_with(arms=("baseline", "mulfact", "placebo"), difference=0.03, interval=[0.001, 0.05], p_holm=0.08)
-    )
-    assert headline == (
-        "Against baseline on items, after GRPO (200 items, 3 seeds), 95% intervals: "
-        "mulfact +3.0 points (+0.1 to +5.0; not significant among 2 arms), "
-        "placebo 0.0 points (−2.0 to +2.0; no difference is shown)."
-    )
-    assert "mulfact scored" not in may
-    assert "after correction for 2 arms p is 0.08" in may_not
-
-
-def test_fewer_seeds_than_the_protocol_asks_for_decide_nothing() -> None:
-    headline, may, may_not = texts(results_with(seeds=1, **FOUND))
-    assert headline.startswith("Exploratory. ")
-    assert "For these runs alone: mulfact scored" in may
-    assert "1 seed says too little" in may_not
-
-
-def test_runs_under_another_text_of_the_protocol_decide_nothing() -> None:
+@pytest.mark.parametrize(
+    ("limit", "why"),
+    [("floor", "no arm is better than the best constant answer"), ("ceiling", "every arm is above 95%")],
+)
+def test_an_outcome_at_its_floor_or_ceiling_tells_nothing(limit: str, why: str) -> None:
     results = results_with(**FOUND)
-    results["exploratory"], results["protocol"]["preregistered"] = True, False
+    for row in results["differences"]:
+        if row["task"] in ("gsm8k_cot", "mixed"):
+            row["limit"] = limit
+    headline, may, may_not = texts(results)
+    assert f"the outcome is at its {limit} and tells nothing" in headline
+    assert "scored" not in may
+    assert "equal on gsm8k_cot" not in may_not
+    assert f"Anything from gsm8k_cot, mixed: {why}, so they cannot tell arms apart." in may_not
+
+
+def test_why_a_report_is_exploratory_is_told_and_it_decides_nothing() -> None:
+    results = results_with(seeds=1, **FOUND)
+    results["protocol"]["exploratory_because"] = ["one seed", "a look before the end"]
     headline, may, may_not = texts(results)
     assert headline.startswith("Exploratory. ")
     assert "For these runs alone: mulfact scored" in may
-    assert "not every stage is known to have run under the protocol's text" in may_not
-    assert "too little about how much results vary" not in may_not
+    assert "fixed beforehand; this report is exploratory: one seed; a look before the end." in may_not
 
 
 def test_the_items_are_those_that_were_evaluated() -> None:
-    results = results_with(arms=("baseline", "mulfact", "placebo"), **FOUND)
+    results = results_with(**FOUND)
     for row in results["differences"]:
         row["items"] = 9
     headline, may, _ = texts(results)
@@ -90,74 +85,94 @@ def test_the_items_are_those_that_were_evaluated() -> None:
     assert "; 9 items, 3 seeds)" in may
 
 
-def test_without_a_control_the_reason_stays_open() -> None:
-    _, _, may_not = texts(results_with(**FOUND))
-    assert "no arm with as many other tokens was compared" in may_not
+SEQUENCE = ("baseline", "mulfact", "canonical", "sums")
 
 
-@pytest.mark.parametrize("decided", [True, False])
-def test_a_control_decides_whether_the_tokens_are_the_reason(decided: bool) -> None:
-    results = results_with(arms=("baseline", "mulfact", "placebo"), **FOUND)
-    if decided:
-        results["contrasts"][0].update(FOUND)
-    _, may, may_not = texts(results)
-    assert ("mulfact scored +3.0 points against placebo" in may) == decided
-    assert ("mulfact scored 0.0 points against placebo" in may_not) == (not decided)
-    assert ("stand for: it is not shown against placebo" in may_not) == (not decided)
-
-
-def test_a_variant_of_the_facts_is_no_control() -> None:
-    results = results_with(arms=("baseline", "mulfact", "mulfact_strict"), **FOUND)
-    _, _, may_not = texts(results)
-    assert "mulfact scored 0.0 points against mulfact_strict" in may_not
-    assert "no arm with as many other tokens was compared" in may_not
-
-
-def test_a_control_that_is_better_takes_the_reason_away() -> None:
-    results = results_with(arms=("baseline", "mulfact", "placebo"), **FOUND)
-    results["contrasts"][0].update(difference=-0.03, interval=[-0.05, -0.01], p_holm=0.004)
-    _, may, may_not = texts(results)
-    assert "mulfact scored −3.0 points against placebo" in may
-    assert "stand for: it is not shown against placebo" in may_not
-
-
-GRID = ("baseline", "mulfact", "mulfact_strict", "mulfact_20", "placebo")
-
-
-def grid_with(found: tuple[str, ...], arms: tuple[str, ...] = GRID) -> dict[str, Any]:
-    """Return results in which the arms in `found` differ from the reference."""
-    results = results_with(arms=arms)
-    for row in results["differences"]:
-        if row["primary"] and row["condition"] in found:
-            row.update(FOUND)
+def sequence_with(**steps: dict[str, Any]) -> dict[str, Any]:
+    """Return results with a decided primary outcome and, of the arms after it, what `steps` say."""
+    results = results_with(arms=SEQUENCE, **FOUND)
+    results["attribution"] = {"canonical": "one spelling", "sums": "any tokens"}
+    for row in results["contrasts"]:
+        row.update(steps.get(row["reference"], {}))
     return results
 
 
-def test_why_a_variant_differs_stays_open() -> None:
-    _, may, may_not = texts(grid_with(("mulfact", "mulfact_strict", "mulfact_20")))
-    assert "mulfact_strict scored +3.0 points" in may
+def test_an_effect_is_put_down_to_the_facts_where_all_arms_of_the_sequence_differ_from_it() -> None:
+    _, may, may_not = texts(sequence_with(canonical=FOUND, sums=FOUND))
+    assert "against canonical on items, after GRPO (95% interval +1.0 to +5.0; 200 items, 3 seeds): the effect " in may
+    assert "does not come from one spelling alone" in may
     assert (
-        "Why mulfact_strict and mulfact_20 scored differently from baseline: only mulfact was compared with an arm "
-        "whose tokens stand for no fact."
-    ) in may_not
-    assert "Extra tokens alone" not in may
-
-
-def test_why_a_variant_differs_stays_open_without_a_control_and_without_the_treatment() -> None:
-    _, _, may_not = texts(grid_with(("mulfact_strict",), GRID[:3]))
-    assert (
-        "Why mulfact_strict scored differently from baseline: only mulfact was compared with the other arms." in may_not
-    )
-    assert "Why " not in texts(grid_with(("mulfact",)))[2]
-
-
-def test_a_placebo_that_differs_from_the_reference_is_explained() -> None:
-    _, may, may_not = texts(grid_with(("placebo",)))
-    assert (
-        "Extra tokens alone can make a difference: those of placebo stand for no fact, and the score is not that of "
-        "baseline."
+        "The effect is put down to the tokens of mulfact and what they stand for: it differs in the same direction "
+        "from baseline, canonical and sums."
     ) in may
-    assert "Why " not in may_not
+    assert "That the effect comes from" not in may_not
+
+
+def test_each_weaker_case_has_its_own_sentence() -> None:
+    seen = {"difference": 0.03, "interval": [0.01, 0.05], "p_adjusted": 0.3}
+    cases = {
+        "no difference to sums is shown, so it may come from any tokens": {"canonical": FOUND},
+        "no difference to canonical is shown, so it may come from one spelling": {"sums": seen},
+        "the fixed sequence had ended before sums was tested, so it may come from any tokens": {"sums": seen},
+        "the other way round than against baseline, so it may come from any tokens": {
+            "canonical": FOUND, "sums": OTHER_WAY,
+        },
+    }  # fmt: skip
+    for sentence, steps in cases.items():
+        _, may, may_not = texts(sequence_with(**steps))
+        assert sentence in may_not
+        assert "The effect is put down" not in may
+        assert ("does not come from one spelling alone" in may) == ("canonical" in steps)
+
+
+def test_an_arm_of_the_sequence_that_was_not_run_leaves_the_reason_open() -> None:
+    results = sequence_with(canonical=FOUND)
+    results["contrasts"] = results["contrasts"][:1]
+    _, may, may_not = texts(results)
+    assert "sums was not run, so it may come from any tokens" in may_not
+    assert "The effect is put down" not in may
+
+
+def test_without_a_decided_difference_nothing_is_said_of_its_reason() -> None:
+    results = sequence_with(canonical=FOUND, sums=FOUND)
+    for row in results["differences"]:
+        if row["role"] == "primary":
+            row.update(difference=0.0, interval=[-0.02, 0.02], p_adjusted=0.9)
+    _, may, may_not = texts(results)
+    assert "put down to" not in may
+    assert "comes from what the tokens stand for" not in may_not
+
+
+def test_variants_count_behind_the_sequence() -> None:
+    results = results_with(arms=("baseline", "mulfact", "mulfact_strict"), **FOUND)
+    (row,) = [row for row in results["differences"] if row["role"] == "variant"]
+    row.update(FOUND)
+    headline, may, may_not = texts(results)
+    assert "mulfact +3.0 points (+1.0 to +5.0), mulfact_strict +3.0 points (+1.0 to +5.0)." in headline
+    assert "mulfact_strict scored +3.0 points" in may
+    assert "Why mulfact_strict scored differently from baseline: the fixed sequence holds mulfact alone" in may_not
+    row.update(p_adjusted=0.08)
+    headline, may, may_not = texts(results)
+    assert "mulfact_strict +3.0 points (+1.0 to +5.0; not decided)" in headline
+    assert "mulfact_strict scored" not in may
+    assert "it counts only behind the fixed sequence, and p is 0.08 after correction" in may_not
+
+
+def test_without_a_declared_control_no_compute_is_named() -> None:
+    assert "no declared control was run" in texts(results_with(**FOUND))[2]
+
+
+def test_an_effect_is_told_as_training() -> None:
+    equal = {"share": 0.12, "interval": [0.05, 0.31], "extrapolated": True}
+    results = results_with(**FOUND, equivalent_compute=equal)
+    results["controls"]["runs"] = {"baseline_more": {}}
+    assert (
+        "mulfact: the difference to baseline on gsm8k_cot is as much as 12% more training (+5% to +31%, beyond what "
+        "the controls span)."
+    ) in texts(results)[1]
+    results = results_with(**FOUND)
+    results["controls"]["runs"] = {"baseline_more": {}}
+    assert "the declared controls do not show that more steps raise gsm8k_cot" in texts(results)[2]
 
 
 def test_descriptive_outcomes_are_never_concluded() -> None:
@@ -194,7 +209,7 @@ def test_an_arm_that_spends_more_in_grpo_is_not_called_equal_in_cost() -> None:
 def test_without_grpo_nothing_is_said_about_it() -> None:
     results = fabricate(["baseline", "mulfact"], [0, 1, 2], gated=True)
     headline, may, may_not = texts(results)
-    assert "on items, after SFT (95% interval" in headline
+    assert "on items, after SFT (" in headline
     assert "Anything about GRPO: its gate stopped at least one run" in may_not
     assert "GRPO" not in headline + may
     assert "the same compute in pretraining and SFT: every matched field" in may

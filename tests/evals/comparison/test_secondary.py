@@ -1,8 +1,6 @@
-"""The items that call for a fact, how facts are used, and measures other than accuracy."""
+"""How facts are used, and measures other than accuracy."""
 
-import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +11,10 @@ from recipe_defaults import defaults
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.outcomes import error_examples, solved_share
 from mulfact.evals.comparison.runs import Run
-from mulfact.evals.comparison.secondary import (
-    called_for,
-    describe_strata,
-    fact_use,
-    measures,
-    phrasings,
-    spelling,
-    with_strata,
-)
+from mulfact.evals.comparison.secondary import fact_use, measures, phrasings, spelling
 from mulfact.provenance import write_json
 
-ARGUMENTS = CompareArguments(
-    **defaults("compare", conditions=["plain", "facts"], reference="plain", seeds=[0, 1], bootstrap_samples=1000)
-)
-
-
-def write_benchmark(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def test_an_item_calls_for_the_facts_of_its_operands_or_its_annotations(tmp_path: Path) -> None:
-    rows = [
-        {"id": "a", "operands": [9, 6], "solution": None},
-        {"id": "b", "operands": [12, 3], "solution": None},
-        {"id": "c", "operands": None, "solution": "3*4=<<3*4=12>>12, then 12*2=<<12*2=24>>24 and 5*5 unsaid"},
-        {"id": "d", "operands": None, "solution": "She has <<16*9=144>>144 and <<2.05*4=8.2>>8.2"},
-        {"id": "e", "operands": None, "solution": None},
-    ]
-    write_benchmark(tmp_path, "task", rows)
-    assert called_for(tmp_path, {"task": None}) == {"task": {"a": {(6, 9)}, "b": set(), "c": {(3, 4)}, "d": set()}}
-
-
-def test_312_items_of_gsm8k_call_for_a_fact(tmp_path: Path, data_dir: Path, real_data: bool) -> None:
-    lines = (data_dir / "gsm8k" / "test.jsonl").read_text().splitlines()
-    write_benchmark(
-        tmp_path, "gsm8k_cot", [{"id": str(n), "solution": json.loads(line)["answer"]} for n, line in enumerate(lines)]
-    )
-    found = [item for item, facts in called_for(tmp_path, {"gsm8k_cot": None})["gsm8k_cot"].items() if facts]
-    assert len(found) == 312 if real_data else len(found) > 0
+ARGUMENTS = CompareArguments(**defaults("compare", conditions=["plain", "facts"], reference="plain", seeds=[0, 1]))
 
 
 def make_run(folder: Path, condition: str, seed: int, rows: list[dict[str, Any]]) -> Run:
@@ -62,7 +24,7 @@ def make_run(folder: Path, condition: str, seed: int, rows: list[dict[str, Any]]
     write_json(folder / "grpo_final" / "facts.json", {"fact_tokens": facts})
     defaults = {"task": "gsm8k_cot", "family": "gsm8k", "correct": True, "fact_tokens": [], "generated_tokens": 10,
                 "gold_bits_per_character": 1.0, "prompt": "p", "gold": "1", "text": "t", "extracted": "1",
-                "error_class": None}  # fmt: skip
+                "error_class": None, "facts": None, "operations": None}  # fmt: skip
     table = pd.DataFrame([{**defaults, **row} for row in rows])
     predictions = dict.fromkeys(("pretrain", "sft", "grpo"), table)
     return Run(
@@ -76,7 +38,7 @@ def runs(tmp_path: Path) -> dict[tuple[str, int], Run]:
     plain = [{"item_id": "a", "generated_tokens": 12}, {"item_id": "b", "generated_tokens": 14, "correct": False,
                                                          "error_class": "format"}]  # fmt: skip
     facts = [
-        {"item_id": "a", "fact_tokens": ["<MUL_9_6>", "<MUL_1_2>"]},
+        {"item_id": "a", "fact_tokens": ["<MUL_9_6>", "<MUL_1_2>"], "facts": [[6, 9]]},
         {"item_id": "b", "correct": False, "error_class": "reasoning", "generated_tokens": 12},
     ]
     return {
@@ -86,38 +48,31 @@ def runs(tmp_path: Path) -> dict[tuple[str, int], Run]:
     }
 
 
-def test_a_stratum_is_one_more_task_with_the_same_rows(runs: dict[tuple[str, int], Run]) -> None:
-    extended = with_strata(runs, {"gsm8k_cot": {"a": {(6, 9)}, "b": set()}}, "gsm8k")
-    table = extended["facts", 1].predictions["sft"]
-    assert table.loc[table["task"] == "gsm8k_cot_facts", "item_id"].tolist() == ["a"]
-    assert len(table) == 3
-    assert len(runs["facts", 1].predictions["sft"]) == 2
-    described = describe_strata({"gsm8k_cot": {"items": 2, "description": "GSM8K"}}, extended)
-    assert described["gsm8k_cot_facts"]["items"] == 1
-
-
 def test_fact_use_counts_right_and_wrong_facts(runs: dict[tuple[str, int], Run]) -> None:
-    entries = fact_use(runs, lambda largest: {"gsm8k_cot": {"a": {(6, 9)}, "b": {(3, 4)}}} if largest == 9 else {})
+    entries = fact_use(runs)
     assert {entry["condition"] for entry in entries} == {"facts"}
     assert len(entries) == 3
     entry = entries[0]
     assert (entry["share_of_completions"], entry["tokens_per_completion"], entry["right"]) == (0.5, 1.0, 0.5)
-    assert fact_use(runs, lambda _: {})[0]["right"] is None
+    assert (entry["accuracy_with"], entry["accuracy_without"]) == (1.0, 0.0)
+
+
+def test_facts_of_an_item_whose_calculation_is_not_known_are_neither_right_nor_wrong(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "facts", 0, [{"item_id": "a", "fact_tokens": ["<MUL_9_6>"]}])
+    assert fact_use({("facts", 0): run})[0]["right"] is None
 
 
 def test_facts_above_nine_are_right_where_they_are_called_for(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "facts_20", 0, [{"item_id": "a", "fact_tokens": ["<MUL_15_12>"], "task": "table_20"}])
+    run = make_run(tmp_path, "facts_20", 0, [{"item_id": "a", "fact_tokens": ["<MUL_15_12>"], "facts": [[12, 15]]}])
     fact = {"token": "<MUL_15_12>", "operands": [15, 12], "text": "15*12"}
     write_json(run.folder / "grpo_final" / "facts.json", {"fact_tokens": [fact]})
-    write_benchmark(tmp_path, "table_20", [{"id": "a", "operands": [12, 15], "solution": None}])
-    entry = fact_use({("facts_20", 0): run}, partial(called_for, tmp_path, {"table_20": None}))[0]
-    assert entry["right"] == 1.0
+    assert fact_use({("facts_20", 0): run})[0]["right"] == 1.0
 
 
 def test_tokens_that_stand_for_no_product_are_neither_right_nor_wrong(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "placebo", 0, [{"item_id": "a", "fact_tokens": ["<PAIR_1>"]}])
+    run = make_run(tmp_path, "placebo", 0, [{"item_id": "a", "fact_tokens": ["<PAIR_1>"], "facts": [[6, 9]]}])
     write_json(run.folder / "grpo_final" / "facts.json", {"fact_tokens": [{"token": "<PAIR_1>", "operands": None}]})
-    assert fact_use({("placebo", 0): run}, lambda _: {"gsm8k_cot": {"a": {(6, 9)}}})[0]["right"] is None
+    assert fact_use({("placebo", 0): run})[0]["right"] is None
 
 
 def test_the_table_is_told_by_phrasing(tmp_path: Path) -> None:

@@ -165,17 +165,17 @@ def table_under(html: str, summary: str) -> str:
 def test_secondary_outcomes_are_those_of_the_last_stage_and_the_others_stand_apart(write: Write) -> None:
     _, results, html = write(4, 3)
     secondary = table_under(html, "Secondary outcomes: all differences")
-    described = table_under(html, "Earlier stages, described and not decided: all differences")
+    described = table_under(html, "Described, not decided: all differences")
     tasks, treatments = len(results["benchmarks"]), len(results["conditions"]) - 1
     stages = [[table.count(f"<tr><th>{stage}</th>") for stage in results["stages"]] for table in (secondary, described)]
-    assert stages == [[0, 0, (tasks - 1) * treatments], [tasks * treatments, tasks * treatments, 0]]
-    assert ("p (Holm)" in secondary, "p (Holm)" in described) == (True, False)
-    assert "<tr><th>grpo</th>" not in table_under(html, "Earlier stages, described and not decided: all McNemar tables")
+    others = (tasks - 1) * (treatments - 1)  # the secondary outcomes are those of the tested arm
+    assert stages == [[0, 0, tasks - 1], [tasks * treatments, tasks * treatments, others]]
+    assert ("p (adjusted)" in secondary, "p (adjusted)" in described) == (True, False)
 
 
 def test_an_exploratory_report_corrects_no_p_value(two_by_one: Written) -> None:
     html = two_by_one[2]
-    assert "p (Holm)" not in html
+    assert "p (adjusted)" not in html
     assert "This report is exploratory: nothing is decided, and p-values are shown as they are" in html
 
 
@@ -198,7 +198,7 @@ def test_a_commit_stays_on_its_line_and_a_machine_without_gpus_says_so(two_by_on
     "part",
     [
         "What may be concluded", "What may not be concluded", "Matched: grpo", "raw bytes", "Pretraining loss",
-        "unigram entropy", "All accuracies", "Trivial baselines", "Paired differences to baseline",
+        "unigram entropy", "All accuracies", "Trivial baselines", "Differences to baseline",
         "item by item (McNemar)", "all McNemar tables", "Accuracy on each fact", "How often each fact was generated",
         "right fact", "Why answers were wrong", "Examples of each class", "The log of GRPO", "Generation lengths",
         "Mean number of tokens per completion that the arm adds", "Other measures", "Completions side by side",
@@ -327,18 +327,16 @@ def test_the_terminal_stars_only_what_is_decided() -> None:
 def test_an_exploratory_report_marks_no_difference() -> None:
     results = fabricate(ARMS[:2], [0])
     for row in results["differences"]:
-        row.update(interval=[0.01, 0.09], p_value=1e-6, p_holm=1e-6)
+        row.update(interval=[0.01, 0.09], p_value=1e-6, p_adjusted=1e-6)
     assert "*" not in terminal(results)
     assert "Exploratory." in terminal(results)
 
 
-def test_a_report_whose_protocol_changed_does_not_blame_its_seeds(tmp_path: Path) -> None:
+def test_a_report_says_why_it_is_exploratory(tmp_path: Path) -> None:
     results = fabricate(ARMS[:2], [0, 1, 2])
-    results["exploratory"], results["protocol"]["preregistered"] = True, False
+    results["exploratory"], results["protocol"]["exploratory_because"] = True, ["one reason", "another"]
     write_report(results, tmp_path)
-    text = (tmp_path / "results.md").read_text()
-    assert "\nExploratory: not every stage is known to have run under the protocol's text as it is now.\n" in text
-    assert "the protocol asks for" not in text
+    assert "\nExploratory: one reason; another.\n" in (tmp_path / "results.md").read_text()
 
 
 def test_every_field_is_documented(repository: Path) -> None:
