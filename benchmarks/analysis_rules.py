@@ -12,6 +12,7 @@ against the true difference (coverage) and against zero (power).
 
 import argparse
 import itertools
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -348,42 +349,82 @@ def measure(design: Design, experiments: int, generator: np.random.Generator) ->
     return {name: {key: float(np.mean(values)) for key, values in of.items()} for name, of in found.items()}
 
 
-def tabulate(rows: list[tuple[Design, dict[str, dict[str, float]]]]) -> Table:
-    """Return a row for each rule: lowest and highest coverage, and mean power by the number of seeds."""
+Rows = list[tuple[Design, dict[str, dict[str, float]]]]
+HEADER = (
+    "rule", "coverage", "0 correlation", "0.3", "0.6", "two kinds", "skewed", "power: 3", "5", "8", "16 seeds",
+)  # fmt: skip
+
+
+def tabulate(rows: Rows) -> list[list[str]]:
+    """Return a row for each rule: lowest and highest coverage, and mean power by the number of seeds, in %.
+
+    A coverage is that of one pair by seeds, arms, correlation, SD ratio and kind, over the accuracies and noise ratios.
+    """
     normal = [row for row in rows if row[0].kind == "normal"]
-    uncorrelated = [row for row in normal if row[0].correlation == 0]
-    table = Table(title="Coverage and power of 95% intervals, in %")
-    for column in ("rule", "coverage", "of 0 correlation", "two kinds", "skewed", "power: 3", "5", "8", "16 seeds"):
-        table.add_column(column, justify="left" if column == "rule" else "right")
-
-    def extremes(chosen: list[tuple[Design, dict[str, dict[str, float]]]], name: str) -> str:
-        values = [value for _, of in chosen for key, value in of[name].items() if key.startswith("coverage")]
-        return f"{100 * min(values):.1f}-{100 * max(values):.1f}"
-
+    chosen = [
+        normal,
+        *[[row for row in normal if row[0].correlation == correlation] for correlation in (0.0, 0.3, 0.6)],
+        *[[row for row in rows if row[0].kind == kind] for kind in ("two", "skewed")],
+    ]
+    table = []
     for name in RULES:
         powers = [
-            100 * np.mean([of[name]["power"] for design, of in normal if design.seeds == seeds])
+            f"{100 * np.mean([of[name]['power'] for design, of in normal if design.seeds == seeds]):.0f}"
             for seeds in (3, 5, 8, 16)
         ]
-        kinds = [extremes([row for row in rows if row[0].kind == kind], name) for kind in ("two", "skewed")]
-        columns = [extremes(normal, name), extremes(uncorrelated, name), *kinds]
-        table.add_row(name, *columns, *(f"{power:.0f}" for power in powers))
+        table.append([name, *(extremes(part, name) for part in chosen), *powers])
     return table
+
+
+def extremes(rows: Rows, name: str) -> str:
+    """Return the lowest and the highest coverage of a rule."""
+    groups: dict[tuple, list[float]] = {}
+    for design, of in rows:
+        for pair, value in of[name].items():
+            if pair.startswith("coverage"):
+                place = (design.seeds, design.arms, design.correlation, design.sd_ratio, design.kind, pair)
+                groups.setdefault(place, []).append(value)
+    means = [100 * float(np.mean(values)) for values in groups.values()]
+    return f"{min(means):.1f}–{max(means):.1f}"
+
+
+def read(path: Path) -> Rows:
+    """Return the designs and their numbers from a file that --json wrote."""
+    rows = json.loads(path.read_text())["rows"]
+    return [(Design(**{key: value for key, value in row.items() if key != "rules"}), row["rules"]) for row in rows]
+
+
+def show(table: list[list[str]], markdown: bool) -> None:
+    """Print the table for the terminal, or as docs/protocol.md has it."""
+    if markdown:
+        lines = [HEADER, ("---", *["--:"] * (len(HEADER) - 1)), *table]
+        print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        return
+    shown = Table(title="Coverage and power of 95% intervals, in %")
+    for column in HEADER:
+        shown.add_column(column, justify="left" if column == "rule" else "right")
+    for line in table:
+        shown.add_row(*line)
+    Console(width=140).print(shown)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Simulate coverage and power of rules of analysis.")
-    parser.add_argument("--experiments", type=int, default=2000, help="of each design")
+    parser.add_argument("--experiments", type=int, default=1000, help="of each design")
     parser.add_argument("--json", type=Path, help="also write every design's numbers there")
+    parser.add_argument("--read", type=Path, help="simulate nothing, and show the numbers of such a file")
+    parser.add_argument("--markdown", action="store_true", help="print the table as docs/protocol.md has it")
     options = parser.parse_args()
-    started = time.time()
-    generator = np.random.default_rng(0)
-    chosen = list(designs())
+    if options.read:
+        show(tabulate(read(options.read)), options.markdown)
+        return
+    started, generator = time.time(), np.random.default_rng(0)
     rows = [
-        (design, measure(design, options.experiments, generator)) for design in track(chosen, "designs", disable=None)
+        (design, measure(design, options.experiments, generator))
+        for design in track(list(designs()), "designs", disable=None)
     ]
-    Console(width=140).print(tabulate(rows))
-    print(f"{len(chosen)} designs x {options.experiments} experiments in {time.time() - started:.0f} s")
+    show(tabulate(rows), options.markdown)
+    print(f"{len(rows)} designs x {options.experiments} experiments in {time.time() - started:.0f} s")
     if options.json:
         write_json(options.json, {"rows": [asdict(design) | {"rules": of} for design, of in rows]})
 
