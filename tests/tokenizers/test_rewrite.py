@@ -159,7 +159,7 @@ def test_every_annotation_of_gsm8k_is_rewritten(
 
 def test_either_order_of_an_annotation_is_one_token_in_canonical_order(data_dir: Path, real_data: bool) -> None:
     canonical, found = Rewriter(FactSettings("weak", canonical_order=True)), 0
-    for text in read_texts(data_dir / "gsm8k" / "test.jsonl"):
+    for _, text in read_texts(data_dir / "gsm8k" / "test.jsonl"):
         tokens = {match.start: match.token for match in canonical.matches(text)}
         for annotation in ANNOTATION.finditer(text):
             a, b = sorted(annotation.groups()[:2])
@@ -169,18 +169,21 @@ def test_either_order_of_an_annotation_is_one_token_in_canonical_order(data_dir:
 
 
 @pytest.mark.parametrize(
-    ("name", "count"),
+    ("name", "products", "sums"),
     [
-        ("wikitext2_valid.txt", 0),  # "16 : 9", "4 × 100 m relay" and such are no products
-        ("wikitext2_test.txt", 0),
-        ("openstax_math.jsonl.gz", 199),  # all read with list_rewrites; when this changes, read them again
+        ("wikitext2_valid.txt", 0, 0),  # "16 : 9", "4 × 100 m relay" and such are no products
+        ("wikitext2_test.txt", 0, 1),
+        ("openstax_math.jsonl.gz", 199, 200),  # all read with list_rewrites; when this changes, read them again
     ],
 )
-def test_rewrites_in_running_text_are_products(name: str, count: int, data_dir: Path, real_data: bool) -> None:
-    texts = list(read_texts(data_dir / "corpus" / name))
-    found = [match for text in texts for match in reference_rewriter().matches(text)]
-    assert len(found) == count or not real_data
-    assert all(match.fact.operands and match.start < match.end for match in found)
+def test_rewrites_in_running_text_are_facts(
+    name: str, products: int, sums: int, data_dir: Path, real_data: bool
+) -> None:
+    texts = [text for _, text in read_texts(data_dir / "corpus" / name)]
+    for rewriter, count in ((reference_rewriter(), products), (SUMS, sums)):
+        found = [match for text in texts for match in rewriter.matches(text)]
+        assert len(found) == count or not real_data
+        assert all(match.fact.operands and match.start < match.end for match in found)
 
 
 def test_matches_tell_where_and_what() -> None:

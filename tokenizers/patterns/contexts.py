@@ -39,6 +39,8 @@ BEFORE = (
     rf"[{SIGNS}]{GAP}{CURRENCY}?{GAP}",
     rf"(?:[Pp]lus|[Mm]inus|[Nn]egative|times|by|over|than|less){SPACE}{GAP}",
     rf"[0-9)\]}}]{GAP}[{RARE_SIGNS}]{GAP}",
+    # 2*|6*9|
+    rf"[{SIGNS}]{SPACE}?[|]{GAP}",
     # \cdot 6*9; "the sum of 2 and 6*9"
     rf"\\(?:cdot|times|div|pm|mp|ast|bullet|over|sqrt|lim|log|ln|sin|cos|tan|exp){SPACE}{GAP}",
     rf"(?:product|sum|difference|quotient|average|mean){SPACE}of{SPACE}[0-9]{{1,4}},?{SPACE}and{SPACE}{GAP}",
