@@ -78,11 +78,12 @@ class Session(threading.Thread):
         self.memory = PeakMemory(folder / RECORD)
         self.time = folder / TIME
         self.earlier = read_seconds(folder) or 0.0
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):  # the last one under SLURM
-            signal.signal(number, self.ask)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):  # SIGUSR1 comes from SLURM
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, self.ask)
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        self.told = signal.SIGTERM if number == signal.SIGUSR1 else number
+        self.told = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         self.stop()
 
     def run(self) -> None:
@@ -134,9 +135,11 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def read_seconds(folder: Path) -> float | None:
-    """Return the seconds of a training over all its sessions, or None when it was never watched."""
-    path = folder / TIME
-    return json.loads(path.read_text())["seconds"] if path.is_file() else None
+    """Return the seconds of a training over all its sessions, None when it was never watched or its record is empty."""
+    try:
+        return float(json.loads((folder / TIME).read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):  # a crash of the machine may empty it
+        return None
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ class PeakMemory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.bytes = {"host_bytes": 0, "device_bytes": 0}
-        if path.is_file():
-            self.raise_to(**json.loads(path.read_text()))
+        with suppress(OSError, ValueError, TypeError):  # not there yet, or emptied by a crash of the machine
+            self.raise_to(**json.loads(path.read_text(encoding="utf-8")))
 
     def raise_to(self, **measured: int | None) -> None:
         self.bytes = {name: max(value, measured.get(name) or 0) for name, value in self.bytes.items()}

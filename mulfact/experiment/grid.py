@@ -55,7 +55,8 @@ class Signals:
     def __init__(self) -> None:
         self.asked: int | None = None
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self.note)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, self.note)
 
     def note(self, number: int, frame: Any) -> None:
         self.asked = number

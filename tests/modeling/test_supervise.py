@@ -20,7 +20,8 @@ import pytest
 from mulfact.errors import UserError
 from mulfact.experiment.grid import stop
 from mulfact.locks import training_lock
-from mulfact.modeling.supervise import is_alive
+from mulfact.modeling.posttraining.peak_memory import PeakMemory
+from mulfact.modeling.supervise import TIME, is_alive, read_seconds
 
 TRAINER = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(60)"
 LAUNCHER = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', *sys.argv[1:]]).returncode)"
@@ -70,11 +71,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
             psutil.Process(int(pid_file.read_text())).kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_to_the_watcher_alone_stops_the_trainer(folder: Path, number: signal.Signals) -> None:
     watched = Watched(folder)
     os.kill(watched.watcher.pid, number)
-    assert watched.process.wait(timeout=20) == 128 + number
+    told = signal.SIGTERM if number == signal.SIGHUP else number  # a terminal that goes away
+    assert watched.process.wait(timeout=20) == 128 + told
     assert watched.has_ended()
     assert json.loads((folder / "training_time.json").read_text())["seconds"] > 0
 
@@ -157,3 +159,11 @@ def test_a_command_that_is_not_there_is_told_in_a_line(folder: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("error: trl-that-is-not-there is not installed")
+
+
+def test_an_emptied_record_of_the_time_stops_nothing(folder: Path) -> None:
+    for text in ("", "{", "{}", "[]"):
+        (folder / TIME).write_text(text)
+        assert read_seconds(folder) is None
+        (folder / "peak_memory.json").write_text(text)
+        assert PeakMemory(folder / "peak_memory.json").bytes == {"host_bytes": 0, "device_bytes": 0}
