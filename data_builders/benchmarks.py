@@ -12,6 +12,7 @@ from typing import Any
 
 from mulfact.data_builders.contamination.shown_products import shown_in
 from mulfact.data_builders.problem_sets import probes, word_problem_sets
+from mulfact.data_builders.problem_sets.fact_probes import PROBES, fact_probe
 from mulfact.data_builders.problem_sets.gsm8k import load_problems, synthetic_problems
 from mulfact.data_builders.problem_sets.math_problems import math
 from mulfact.data_builders.problems.items import Benchmark, Item, calculating, text_id
@@ -95,6 +96,7 @@ def arithmetic(arguments: BenchmarksArguments) -> list[Benchmark]:
         probes.digits_2x1(count, seed, shown),
         probes.digits_2x2(count, seed, shown),
         probes.mixed(count, seed, shown),
+        *map(fact_probe, PROBES),
     ]
 
 

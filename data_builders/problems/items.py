@@ -14,6 +14,7 @@ from mulfact.data_builders.problems.calculations import calculation_of
 
 BENCHMARKS = (
     "gsm8k_direct", "gsm8k_cot", "table_9", "table_20", "digits_2x1", "digits_2x2", "mixed",
+    "product_of", "boxes", "tens", "sums_9", "sum_of",
     "svamp", "multiarith", "asdiv", "math",
 )  # fmt: skip
 

@@ -53,7 +53,7 @@ def check_rows(manifest, rows):
 def test_without_any_data(run):
     manifest, rows = run(synthetic_problems=30)
     check_rows(manifest, rows)
-    assert list(manifest) == list(BENCHMARKS[:7])
+    assert list(manifest) == list(BENCHMARKS[:12])
     assert [row["solution"] for row in rows["gsm8k_cot"]] == [row["solution"] for row in rows["gsm8k_direct"]]
     questions = [row["prompt"].removeprefix("Question: ").removesuffix("\nSolution:") for row in rows["gsm8k_cot"]]
     assert len(set(questions)) == 30
