@@ -20,7 +20,7 @@ PARTS = (
     "?", ":", ";", "'",
     "\"", "`", "a", "a ", " and ", " of ", " plus ", "和", "，", "。", "&times;", "&", "\\", "…", "—", "–", "−", "√",
     "²", "½", " 1/2", " 000", "９", "٣", "\u00a0", "\u2009", "\u200b", "\u0301", "\ue000", "\ue001", "\ue002",
-    "\ue003", "\ue004", "of the", "of  the", "->", "→", "café noir", "out loud", "roof", "the ", "é",
+    "\ue003", "\ue004", "of the", "of  the", "of these", "->", "→", "café noir", "out loud", "roof", "the ", "é",
     "a 4", "A ", "x ", "half of ", "% of ", "twice ", "sin ", "page ", "less ", "||", "|", " >> ", " << ", "' ", "百",
     "万", " hundred", "fifty-four hundred", "２", "乘９", "٦", "𝟔", "54 of ", "\u200d", "\ufeff", "\r\n", "\u2028",
     "&#42;", "\\times", " + ", "7", "seven", "七", "eleven", "11", "加上", "chapters ", "•",

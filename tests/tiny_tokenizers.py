@@ -22,6 +22,7 @@ TEXTS = [
 BASE_VOCAB_SIZE = 300
 CUSTOM = [
     {"patterns": ["of the", "of  the"], "name": "<OF_THE>", "text": "of the"},
+    {"patterns": ["of these"], "name": "<OF_THESE>", "text": "of these"},
     {"patterns": ["café noir"], "name": "<COFFEE>", "text": "café noir"},
     {"patterns": ["->", "→"], "name": "<ARROW>", "text": "->"},
     {"patterns": ["out loud"], "name": "out loud", "text": "out loud"},

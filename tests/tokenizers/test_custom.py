@@ -28,6 +28,12 @@ def test_a_pattern_that_is_no_whole_word_hides_no_other() -> None:
     assert arm.rewrite("a roof then go") == "a roof <B>"
 
 
+def test_a_pattern_that_begins_another_is_not_taken_for_it() -> None:
+    arm = rewriter(entry(" do the", name="<A>"), entry(" do they", name="<B>"))
+    assert arm.rewrite("so do they do the rest") == "so<B><A> rest"
+    assert arm.count("so do they do the rest") == {"<A>": 1, "<B>": 1}
+
+
 def test_characters_that_mean_something_in_patterns_are_literal() -> None:
     arm = rewriter(
         entry("a.b", name="<A>"), entry("(c)", name="<B>"), entry("\\d+", name="<C>"), entry("#", name="<D>")

@@ -113,5 +113,7 @@ def custom_grammar(settings: FactSettings) -> Grammar:
         for pattern, _ in patterns
     ]
     marks = (Mark(alternation(cases), tuple(pattern for pattern, _ in patterns)),) if patterns else ()
-    pieces = tuple((MARK + escape(pattern), spell(fact, settings)) for pattern, fact in patterns)
+    # The longest first: "do they" would otherwise be spelled as the token of "do the", with a y behind it.
+    longest_first = sorted(patterns, key=lambda entry: -len(entry[0]))
+    pieces = tuple((MARK + escape(pattern), spell(fact, settings)) for pattern, fact in longest_first)
     return Grammar(marks, pieces, {spell(fact, settings): fact for fact in settings.facts()})
