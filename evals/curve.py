@@ -84,7 +84,7 @@ def validation_texts(corpus: str) -> list[str]:
 def score_point(point: Path, encoded: Sequence[Encoded], arguments: CurveArguments) -> pd.DataFrame:
     """Return step, bits and correctness of each probe, in their order."""
     model = GPT2LMHeadModel.from_pretrained(point, dtype=torch.float32, local_files_only=True, use_safetensors=True)
-    model = model.eval().to("cpu" if arguments.use_cpu else "cuda")  # type: ignore[arg-type]  # `to` is wrapped without types
+    model = model.eval().to("cpu" if arguments.use_cpu else "cuda")
     bits, correct = score(model, encoded, arguments.batch_size)
     return pd.DataFrame({"step": json.loads((point / POINT).read_text())["step"], "bits": bits, "correct": correct})
 

@@ -69,7 +69,8 @@ class Checkpoint(TransformersModel):
         """Encode prompts without the arm's rewriting, if asked to, and never generate the ids of `suppressed`."""
         tokenizer = self._tokenizer
         if plain_prompts:
-            self._tokenizer, self.restriction = self.plain_tokenizer, ", plain prompts"
+            self._tokenizer: Any = self.plain_tokenizer
+            self.restriction = ", plain prompts"
         if suppressed:
             self.restriction += ", no fact tokens"
         self.generation_config_dict["suppress_tokens"] = list(suppressed) or None

@@ -35,7 +35,7 @@ def embedding_figure(results: Results) -> Figure | None:
 def draw_map(axes: Axes, row: Results, colours: np.ndarray, name: str, palette: str) -> None:
     """Draw the facts of a checkpoint where their principal components put them."""
     points = np.array([[fact["x"], fact["y"]] for fact in row["facts"]])
-    image = axes.scatter(*points.T, c=colours, cmap=matplotlib.colormaps[palette], s=16, linewidth=0)
+    image = axes.scatter(points[:, 0], points[:, 1], c=colours, cmap=matplotlib.colormaps[palette], s=16, linewidth=0)
     for fact in row["facts"]:
         if abs(fact["x"]) > np.quantile(abs(points[:, 0]), 0.9) or abs(fact["y"]) > np.quantile(abs(points[:, 1]), 0.9):
             axes.annotate(fact["text"], (fact["x"], fact["y"]), fontsize=5.5, xytext=(2, 2), textcoords="offset points")

@@ -43,7 +43,7 @@ def main() -> None:
     grid: dict[str, Any] = {"outputs": arguments.outputs}
     controls = controls_named(arguments.recipes, arguments.controls)
     chosen = [(condition, seed) for condition in (*arguments.conditions, *controls) for seed in arguments.seeds]
-    stages = RUN_STAGES
+    stages: tuple[str, ...] = RUN_STAGES
     if arguments.experiment:
         grid["compare"] = {"conditions": arguments.conditions, "controls": controls, "seeds": arguments.seeds}
     elif arguments.halves:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from mulfact.errors import UserError, command
 from mulfact.evals.report.answer import print_answer
-from mulfact.layout import output_of, report_folder
+from mulfact.layout import TRAINED, output_of, report_folder
 
 
 @command
@@ -40,7 +40,7 @@ def show_run(run: Path) -> None:
         stages.setdefault(path.parent.name, {}).update(read(path, "make eval writes it")["tasks"])
     if not stages:
         raise UserError(f"{folder} holds no results: make eval of that run writes them")
-    order = [stage for stage in ("pretrain", "sft", "grpo") if stage in stages]
+    order: list[str] = [stage for stage in TRAINED if stage in stages]
     order += [stage for stage in stages if stage not in order]
     table = Table("task", *order, title=f"Accuracy in %: {run}")
     for task in dict.fromkeys(task for stage in order for task in stages[stage]):
