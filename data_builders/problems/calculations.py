@@ -36,7 +36,8 @@ def calculation_of(*expressions: str) -> Calculation:
         for text in (ANNOTATION.findall(whole) if "<<" in whole else [_WHOLE.sub("", whole)])
     ]
     signs = {sign for text in texts for sign in _SIGN.findall(text)}
-    facts = {tuple(sorted(match.fact.operands)) for text in texts for match in rewriter().matches(text)}
+    operands = [match.fact.operands for text in texts for match in rewriter().matches(text)]
+    facts = {(min(pair), max(pair)) for pair in operands if pair is not None}
     return Calculation(tuple(name for name, sign in OPERATIONS.items() if sign in signs), tuple(sorted(facts)))
 
 

@@ -81,7 +81,8 @@ def attribution(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[s
             may_not.append(f"{open_question}: {before}, so it may come from {explanation}.")
             reached = False
     if reached and results["attribution"]:
-        *others, last = [first["reference"], *results["attribution"]]
+        arms: list[str] = [first["reference"], *results["attribution"]]
+        others, last = arms[:-1], arms[-1]
         may.append(
             f"The effect is put down to the tokens of {tested} and what they stand for: it differs in the same "
             f"direction from {', '.join(others)} and {last}."
@@ -122,10 +123,11 @@ def secondary(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str
 
 def limits(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """Return which outcomes of the primary stage cannot tell arms apart."""
-    stage, tasks = outcome[0]["stage"], {}
+    stage = outcome[0]["stage"]
+    tasks: dict[str, dict[str, None]] = {}
     for entry in results["differences"]:
         if entry["stage"] == stage and entry["limit"] and results["benchmarks"][entry["task"]]["stratum_of"] is None:
-            tasks.setdefault(entry["limit"], dict.fromkeys([]))[entry["task"]] = None
+            tasks.setdefault(entry["limit"], {})[entry["task"]] = None
     if outcome[0]["limit"]:
         tasks.setdefault(outcome[0]["limit"], {})[outcome[0]["task"]] = None
     why = {
