@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from make_workshop import Workshop
 
-GRID = ("CONDITIONS=baseline mulfact", "SEEDS=0 1")
+GRID = ("CONDITIONS=baseline mulfact", "SEEDS=0")
 
 
 @pytest.fixture
@@ -34,16 +34,16 @@ def commands(workshop: Workshop) -> dict[str, list[str]]:
 
 
 def test_two_workers_on_one_folder_take_different_cells(workshop: Workshop) -> None:
-    workers = [start(workshop, number, SLOW="0.2") for number in (0, 2)]
-    printed = [worker.communicate(timeout=300)[0] for worker in workers]
+    workers = [start(workshop, number, SLOW="0.2") for number in (0, 1)]
+    printed = [worker.communicate(timeout=600)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], printed
     ran = commands(workshop)
     for name, lines in ran.items():
         assert len(lines) == len({line.rpartition(" ")[0] for line in lines}), f"{name} was run twice: {lines}"
     stages = [name for name in ran if name.endswith(("pretrain.log", "sft.log"))]
-    assert len(stages) == 2 * 4, "every run of the grid"
+    assert len(stages) == 2 * 2, "every run of the grid"
     taken = Counter(line.split()[-1] for name in stages for line in ran[name])
-    assert min(taken["worker-0"], taken["worker-2"]) >= 4, taken
+    assert min(taken["worker-0"], taken["worker-1"]) >= 2, taken
     report = workshop.make(*GRID)
     assert report.returncode == 0, report.stderr
     assert "cells done" in report.stdout
@@ -51,12 +51,12 @@ def test_two_workers_on_one_folder_take_different_cells(workshop: Workshop) -> N
 
 
 def test_a_run_that_fails_stops_no_other_and_is_named(workshop: Workshop) -> None:
-    worker = start(workshop, 1, FAIL="baseline/seed-1/recipes/sft.yaml")
-    printed, _ = worker.communicate(timeout=300)
+    worker = start(workshop, 1, FAIL="baseline/seed-0/recipes/sft.yaml")
+    printed, _ = worker.communicate(timeout=600)
     assert worker.returncode == 2
-    assert "error: not finished: outputs/smoke/baseline/seed-1" in printed
+    assert "error: not finished: outputs/smoke/baseline/seed-0" in printed
     finished = {path.parent.relative_to(workshop.folder / "outputs/smoke").as_posix()
                 for path in workshop.folder.rglob("seed-*/ledger.json")}  # fmt: skip
-    assert finished == {"baseline/seed-0", "mulfact/seed-0", "mulfact/seed-1"}
+    assert finished == {"mulfact/seed-0"}
     again = start(workshop, 0)
-    assert again.wait(timeout=300) == 0, "the same command goes on"
+    assert again.wait(timeout=600) == 0, "the same command goes on"
