@@ -15,15 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from tqdm import tqdm
-from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
 from mulfact.data_builders.problem_sets.gsm8k import SOURCE
 from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.errors import UserError, command
-from mulfact.evals.comparison.significance import pass_at_k
-from mulfact.evals.rewards import exact_match
 from mulfact.modeling.posttraining.readiness_record import RECORD, sentence
 from mulfact.provenance import stage_output, write_json
 from mulfact.settings import parse
@@ -58,6 +53,8 @@ class ReadinessArguments:
 @command
 def main() -> None:
     arguments = parse(ReadinessArguments)
+    from mulfact.evals.rewards import exact_match  # torch and transformers, as in `sample`
+
     model_folder, prompts = Path(arguments.model_name_or_path), Path(arguments.dataset_name)
     with stage_output(arguments.output_dir, arguments, [model_folder, prompts.parent]) as folder:
         rows = of_the_primary_source([row for _, row in read_jsonl(prompts / "validation.jsonl")])[: arguments.prompts]
@@ -81,6 +78,10 @@ def of_the_primary_source(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def sample(arguments: ReadinessArguments, prompts: list[str]) -> list[list[str]]:
     """Return `samples` completions of each prompt, drawn as GRPO draws them."""
+    import torch  # seconds, as transformers; not paid for --help and for a mistake in the settings
+    from tqdm import tqdm
+    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+
     device = torch.device("cpu" if arguments.use_cpu or not torch.cuda.is_available() else "cuda")
     tokenizer = AutoTokenizer.from_pretrained(arguments.model_name_or_path, padding_side="left")
     model: Any = AutoModelForCausalLM.from_pretrained(arguments.model_name_or_path, use_safetensors=True)
@@ -104,6 +105,8 @@ def sample(arguments: ReadinessArguments, prompts: list[str]) -> list[list[str]]
 
 def decide(rewards: np.ndarray, arguments: ReadinessArguments) -> dict[str, Any]:
     """Return the record of (prompts, samples) rewards: the estimates, the threshold, and whether GRPO may start."""
+    from mulfact.evals.comparison.significance import pass_at_k
+
     right = (rewards == 1).sum(axis=1)
     mixed = float(((right > 0) & (right < arguments.samples)).mean())
     return {

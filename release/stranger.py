@@ -5,10 +5,9 @@
 Needs torch and transformers alone. Exits with an error when a fact token shows through or nothing is answered.
 """
 
+import argparse
 import sys
 from typing import Any
-
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 PROMPTS = (
     "6 × 9 =",
@@ -18,11 +17,14 @@ PROMPTS = (
 
 
 def main(name: str) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # seconds; not paid for --help
+
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(name)
         model: Any = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {name} could not be loaded: {str(error).splitlines()[0]}")
+    except Exception as error:  # the clients of the Hub, the files and the libraries raise classes of their own
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        sys.exit(f"error: {name} could not be loaded: {reason}")
     never_shown = [token for token in tokenizer.get_added_vocab() if token.startswith("<")]  # else its name is its text
     for prompt in PROMPTS:
         ids = tokenizer(prompt, return_tensors="pt")
@@ -34,6 +36,6 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python release/stranger.py FOLDER_OR_ID")
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description="Load a checkpoint by its name alone and ask it two things.")
+    parser.add_argument("name", help="a folder or a Hub id")
+    main(parser.parse_args().name)

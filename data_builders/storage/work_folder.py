@@ -56,4 +56,5 @@ def link(source: Path, destination: Path) -> None:
 def code_hash(package: Path = PACKAGE) -> str:
     """Return a hash of the modules that decide the bytes of data: half a build by other code is not taken up."""
     modules = [path for stage in ("data_builders", "tokenizers") for path in sorted((package / stage).rglob("*.py"))]
+    modules += package.glob("text_files.py")  # reads the lines of every source
     return hash_json({path.relative_to(package).as_posix(): hash_file(path) for path in modules})
