@@ -81,7 +81,7 @@ def test_conclusions_follow_from_the_numbers(tmp_path: Path) -> None:
 
 def test_benchmarks_that_changed_since_the_evaluation_are_refused(experiment: CompareArguments) -> None:
     path = Path(experiment.benchmarks) / "gsm8k_cot.jsonl"
-    path.write_text(path.read_text().replace("4*5", "3*5"))
+    path.write_text(path.read_text().replace('"answer": "1"', '"answer": "2"'))
     with pytest.raises(UserError, match="evaluated on other benchmarks .* CONDITION=plain SEED=0"):
         build_results(experiment, load(experiment))
 
@@ -141,11 +141,11 @@ def test_a_look_before_the_end_and_seeds_for_tuning_make_a_report_exploratory(tm
     ]
 
 
-def test_no_outcome_at_its_floor_is_concluded_from(tmp_path: Path) -> None:
+def test_no_outcome_at_its_ceiling_is_concluded_from(tmp_path: Path) -> None:
     write_experiment(tmp_path / "pilot", ["plain", "facts"], [0, 1, 2], gain=0.2)
     arguments = arguments_for(tmp_path / "pilot", ["plain", "facts"], [0, 1, 2])
-    results = build_results(arguments, load(arguments))
-    assert {row["limit"] for row in results["differences"]} == {"floor"}  # every answer is 1: nothing beats saying it
+    results = build_results(replace(arguments, ceiling=0.25), load(arguments))
+    assert {row["limit"] for row in results["differences"]} == {"ceiling"}
     assert not any("scored" in line for line in results["conclusion"]["may_conclude"])
 
 
