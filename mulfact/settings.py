@@ -29,6 +29,8 @@ OmegaConf.register_resolver(
     lambda value: json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value),
     replace=True,
 )
+# ${either:${section.key},this,that}: this where the key has a value, else that.
+OmegaConf.register_resolver("either", lambda value, this, that: that if value is None else this, replace=True)
 
 
 def parse(

@@ -23,7 +23,9 @@ BACKWARD_OVER_FORWARD = 2  # one product for the gradient of the weights, one fo
 # Dense bf16 peak of one device in FLOP/s, from NVIDIA's data sheets; another device has no MFU.
 PEAK_FLOPS = {
     "H200": 989.4e12, "H100 PCIe": 756e12, "H100 NVL": 835.5e12, "H100": 989.4e12, "A100": 312e12, "L40S": 362e12,
-    "L40": 181e12, "L4": 121e12, "RTX 4090": 165.2e12, "RTX 3090": 71e12,
+    "L40": 181e12, "L4": 121e12, "RTX 4090": 165.2e12, "RTX 3090": 71e12, "B200": 2250e12, "RTX 5090": 209.5e12,
+    "RTX A6000": 154.8e12, "A10G": 70e12,
+    "T4": 8.1e12,  # it has no bf16: its float32 peak
 }  # fmt: skip
 
 

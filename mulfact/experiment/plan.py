@@ -10,6 +10,7 @@ The data stages, which need no GPU, are left out, and so is what loading and com
 
 import argparse
 import math
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from mulfact.errors import UserError, command
 from mulfact.evals.compute.rollouts import Passes, grpo_flops
 from mulfact.experiment import remembered
 from mulfact.experiment.power import measured_seeds, power_table
+from mulfact.layout import TRAINED
 from mulfact.modeling.gpt2.flops import PEAK_FLOPS, ModelShape, backward_flops, forward_flops
 from mulfact.modeling.pretraining.progress import clock
 from mulfact.modeling.pretraining.steps import resolve_steps
@@ -44,6 +46,11 @@ TABLE_ITEMS = {"mixed": 243, "direct": 400 + 5 * 81}  # of the probes of known s
 SAMPLED_PROBES = 3
 WORD_PROBLEM_ITEMS = {"svamp": 1000, "multiarith": 600, "asdiv": 2305}
 FACT_BEARING = 0.5  # of the synthetic problems, which is the part that the primary outcome is about
+TOKEN_BYTES = 0.45  # of token shards for each byte of text
+CHECKPOINT_COPIES = 3  # weights and the two moments
+# Bytes of text a second of a core, docs/results/2026-11-23-data-speed.md: a worker makes and a worker encodes so many,
+# and one process mixes what all have made.
+GENERATED, ENCODED, MIXED = 1.7e6, 1.6e6, 13.6e6
 PARAMETER_BYTES = 16  # float32 weight, gradient and the two moments of AdamW
 # Per position, layer and unit of width, without attention scores: compiled (Korthikanti et al. 2022), and eager, with
 # the bytes of a logit, fitted to the pilot on an H100: 8.7 GB in SFT of 16,384 positions, 41 GB in GRPO of 90,000.
@@ -154,12 +161,14 @@ def eager_training_memory(shape: ModelShape, positions: int) -> float:
 
 
 def peak_flops(gpu: str) -> tuple[str, float]:
-    """Return the full name of a device and its dense bf16 peak. Raises UserError for one that is not in the table."""
-    wanted = gpu.replace("_", " ").casefold()
+    """Return the full name of a device and its dense bf16 peak; `cpu` is a core. Raises UserError for an unknown one."""
+    wanted = re.sub(r"[\s_-]+", " ", gpu).strip().casefold()
+    if wanted == "cpu":
+        return "CPU core", CORE_PEAK
     for name, peak in PEAK_FLOPS.items():
-        if name.casefold() == wanted:
+        if wanted in (name.casefold(), name.casefold().removeprefix("rtx ")):
             return name, peak
-    raise UserError(f"--gpu {gpu}: its peak is not known; choose one of {', '.join(PEAK_FLOPS)}")
+    raise UserError(f"--gpu {gpu}: its peak is not known; choose one of cpu, {', '.join(PEAK_FLOPS)}")
 
 
 def plan_run(stages: dict[str, dict[str, Any]], peak: float) -> tuple[ModelShape, list[StagePlan]]:
@@ -211,6 +220,33 @@ def show(shape: ModelShape, plans: list[StagePlan], runs: int, devices: int, pri
     return table
 
 
+def disk_and_data(stages: dict[str, dict[str, Any]], shape: ModelShape, arms: int, runs: int) -> str:
+    """Return a sentence about the disk that an experiment takes, and the minutes that its data take."""
+    text, pretrain = stages["corpus"]["target_bytes"], stages["pretrain"]
+    tokens = TOKEN_BYTES * text
+    weights = 4 * shape.parameters
+    kept = CHECKPOINT_COPIES * (pretrain["keep_checkpoints"] + 1) + pretrain["curve"] + len(TRAINED)
+    corpus = max(1 / MIXED, 1 / (GENERATED * stages["corpus"]["num_workers"]))
+    seconds = text * (corpus + arms / (ENCODED * stages["tokens"]["num_workers"]))
+    return (
+        f"Disk: about {(text + arms * tokens + runs * kept * weights) / 1e9:.1f} GB ({text / 1e9:.2g} of text, "
+        f"{tokens / 1e9:.2g} of tokens an arm, {kept * weights / 1e9:.2g} of weights a run). Data: about "
+        f"{math.ceil(seconds / 60)} min. on this many workers ({stages['tokens']['num_workers']})."
+    )
+
+
+def idle_devices(plans: list[StagePlan], devices: int, price: float | None) -> str:
+    """Return a sentence about the devices that wait: pretraining alone uses all of them."""
+    pretraining = plans[0].seconds
+    rest = sum(plan.seconds for plan in plans[1:])
+    shared, alone = devices * (pretraining + rest) / 3600, (devices * pretraining + rest) / 3600
+    dollars = "" if price is None else f", ${shared * price:,.2f} against ${alone * price:,.2f}"
+    return (
+        f"SFT, GRPO and evaluation use one of the {devices} devices: a run holds all of them for {shared:.1f} device "
+        f"hours, and would take {alone:.1f} where the others are given back after make pretrain{dollars}."
+    )
+
+
 def memory_warning(plans: list[StagePlan], jobs: int) -> str | None:
     """Return a sentence where `jobs` runs side by side may not fit this machine's GPU; None where they do.
 
@@ -233,7 +269,7 @@ def main() -> None:
     parser.add_argument("--scale", required=True, help="a file of scales/, such as smoke")
     parser.add_argument("--conditions", nargs="*", action=Conditions, default=["baseline", "mulfact"])
     parser.add_argument("--seeds", nargs="*", action=Seeds, default=[0])
-    parser.add_argument("--gpu", default="h100", help=f"one of {', '.join(PEAK_FLOPS)}")
+    parser.add_argument("--gpu", default="h100", help=f"cpu, or one of {', '.join(PEAK_FLOPS)}")
     parser.add_argument("--price", nargs="*", action=Price, help="dollars for an hour of one device")
     parser.add_argument(
         "--jobs", nargs="*", action=Jobs, default=1, help="runs side by side on a GPU: warns if they may not fit it"
@@ -261,9 +297,12 @@ def main() -> None:
         f"{devices} x {name}. Times rest on {pretraining:.1%} of its bf16 peak ({peak / 1e12:.0f} TFLOP/s) in "
         f"pretraining, {UTILIZATION['eager']:.1%} in SFT and GRPO (both measured on a H100 with GPT-2 124M; a smaller "
         f"model reaches less), and {1000 * SECONDS_PER_LAYER_AND_TOKEN * shape.n_layer:.0f} ms for each generated "
-        "token of a batch (assumed). Data stages, loading and compiling are not counted.",
+        "token of a batch (assumed). Loading and compiling are not counted.",
         soft_wrap=True,
     )
+    console.print(disk_and_data(stages, shape, len(options.conditions), runs), soft_wrap=True)
+    if devices > 1:
+        console.print(idle_devices(plans, devices, options.price), soft_wrap=True)
     benchmarks, compare = stages["benchmarks"], stages["compare"]
     items = GSM8K_TEST_ITEMS if benchmarks["gsm8k"] else round(FACT_BEARING * benchmarks["synthetic_problems"])
     console.print(power_table(items, len(options.seeds), measured_seeds(Path(compare["output_dir"]))))
