@@ -161,7 +161,7 @@ def eager_training_memory(shape: ModelShape, positions: int) -> float:
 
 
 def peak_flops(gpu: str) -> tuple[str, float]:
-    """Return the full name of a device and its dense bf16 peak; `cpu` is a core. Raises UserError for an unknown one."""
+    """Return a device's full name and dense bf16 peak; `cpu` is one core. Raises UserError for an unknown one."""
     wanted = re.sub(r"[\s_-]+", " ", gpu).strip().casefold()
     if wanted == "cpu":
         return "CPU core", CORE_PEAK
