@@ -113,7 +113,7 @@ def test_a_gated_cell_has_not_failed_and_its_run_goes_on(workshop: Workshop) -> 
     assert first.returncode == 0, first.stdout + first.stderr
     assert "23 of 24 cells done, 1 gated" in first.stdout
     assert "gated: mulfact/seed-0 grpo, " in first.stdout
-    assert "gated: mulfact/seed-0: pass@8 5.0%, pass@1 1.0% on 64 " in first.stdout
+    assert "gated: mulfact/seed-0: 5.0% of 64 development prompts have right and wrong answers" in first.stdout
     assert "failed" not in first.stdout + first.stderr
     assert (gated / "grpo_stopped.json").is_file()
     assert not (gated / "grpo_final").exists()
@@ -150,7 +150,7 @@ def test_a_run_that_trained_longer_passes_its_gate_and_the_other_way_round(works
 def test_a_gated_run_and_a_failed_one_are_told_apart(workshop: Workshop) -> None:
     result = workshop.make(GATED="baseline/seed-0", FAIL="mulfact/seed-0/recipes/grpo.yaml")
     assert result.returncode != 0
-    assert "gated: baseline/seed-0: pass@8 5.0%" in result.stdout
+    assert "gated: baseline/seed-0: 5.0% of 64" in result.stdout
     assert "failed: mulfact/seed-0 grpo (Error 1)" in result.stderr
     assert "failed: baseline" not in result.stderr
     assert (workshop.folder / "outputs/smoke/baseline/seed-0/eval/provenance.json").is_file()
@@ -161,11 +161,11 @@ def test_grpo_by_itself_says_why_it_does_not_start_and_the_evaluation_goes_on(wo
     settings = ("CONDITION=mulfact", "SEED=0")
     run = workshop.folder / "outputs/smoke/mulfact/seed-0"
     first, second = (workshop.make(*settings, target="grpo", GATED="mulfact/seed-0") for _ in range(2))
-    assert "GRPO does not start. pass@8 5.0%" in first.stdout
+    assert "GRPO does not start. 5.0% of 64" in first.stdout
     assert "python" not in second.stdout
     for refused in (first, second):
         assert refused.returncode != 0
-        assert "error: outputs/smoke/mulfact/seed-0/readiness: pass@8 5.0%" in refused.stderr
+        assert "error: outputs/smoke/mulfact/seed-0/readiness: 5.0% of 64" in refused.stderr
         assert "readiness.force=true" in refused.stderr
     for target in ("eval", "ledger"):
         assert workshop.make(*settings, target=target).returncode == 0
