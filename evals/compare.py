@@ -254,6 +254,7 @@ def provenance(runs: Runs) -> list[dict[str, Any]]:
             "stage": stage,
             "commit": record["git"]["commit"],
             "dirty": record["git"]["dirty"],
+            "started": record["started"],
             "seconds": record["seconds"],
             "hardware": record["hardware"],
             "packages": record["packages"],

@@ -13,6 +13,7 @@ from mulfact.evals.comparison.conclusion import name_of, points, worth
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 MINUS = "−"
+BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B"))
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -27,7 +28,7 @@ def make_environment() -> Environment:
     )
     filters = (
         percent, points, significant, signed, signed_percent, worth, signed_bits, interval_percent, interval_points,
-        p_value, number, describe,
+        p_value, number, quantity, describe,
         relative, duration, half_known, mean, name_of, breakable,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
@@ -91,6 +92,18 @@ def number(value: float | None, digits: int = 3) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.{digits}f}" if abs(value) >= 0.01 else f"{value:.{digits}g}"
+
+
+def quantity(value: float | None, field: str) -> str:
+    """Return a field of the ledger in the unit in which people read it: bytes as 2.4 GB, seconds as 12 min."""
+    if value is None:
+        return "–"
+    if field.endswith("seconds"):
+        return duration(value)
+    if "bytes" in field:
+        size, unit = next((size, unit) for size, unit in BYTES if abs(value) >= size or size == 1)
+        return f"{value / size:.3g} {unit}"
+    return number(value)
 
 
 def describe(value: Any) -> str:

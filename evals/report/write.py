@@ -49,6 +49,8 @@ def write_report(results: Results, folder: Path) -> None:
         "families": labels(results["accuracy"], "family"),
         "examples": [mark_example(example) for example in results["examples"]],
         "final_loss": final_loss(results),
+        "effects": primary_effects(results),
+        "made": made(results),
         "gate": gate(results),
         "too_long": too_long(results),
         "rising": by_arm(results["reward_trends"]),
@@ -80,6 +82,40 @@ def too_long(results: Results) -> dict[str, dict[str, float | None]]:
 def sample(results: Results) -> dict[str, str] | None:
     """Return an added token, with its text, of the first arm that has one."""
     return next((arm["examples"][-1] for arm in results["arms"].values() if arm["examples"]), None)
+
+
+def primary_effects(results: Results) -> list[dict[str, Any]]:
+    """Return the primary difference of each arm, with its places on a common axis in percent of its width.
+
+    Empty where one of them has no interval.
+    """
+    rows = [row for row in results["differences"] if row["primary"]]
+    if not rows or any(row["interval"] is None for row in rows):
+        return []
+    ends = [0.0, *(end for row in rows for end in row["interval"])]
+    low, high = min(ends), max(ends)
+    width = (high - low) or 1.0
+
+    def place(value: float) -> float:
+        return round(100 * (value - low) / width, 2)
+
+    return [
+        {
+            "condition": row["condition"], "difference": row["difference"], "interval": row["interval"],
+            "zero": place(0.0), "low": place(row["interval"][0]), "dot": place(row["difference"]),
+            "width": round(place(row["interval"][1]) - place(row["interval"][0]), 2),
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def made(results: Results) -> dict[str, str | None] | None:
+    """Return the day of the last stage of any run, and its commit; None where the records have no day."""
+    rows = [row for row in results["provenance"] if row.get("started")]
+    if not rows:
+        return None
+    last = max(rows, key=lambda row: row["started"])
+    return {"day": last["started"][:10], "commit": (last["commit"] or "")[:7] or None}
 
 
 def gate(results: Results) -> dict[str, list[dict[str, Any]]]:
