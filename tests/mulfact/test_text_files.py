@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mulfact.errors import UserError
 from mulfact.text_files import BadRecord, json_lines, read_json
 
 ROWS = [{"text": f"row {number}"} for number in range(3)]
+pack = partial(gzip.compress, mtime=0)  # the names of the tests hold these bytes
 CONTENT = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
 
 
@@ -30,9 +32,9 @@ def skippable(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "raw"),
     [
-        ("a.jsonl.gz", gzip.compress(CONTENT, mtime=0) + b"\0" * 1000),
-        ("a.jsonl.gz", gzip.compress(CONTENT[:20]) + gzip.compress(b"") + gzip.compress(CONTENT[20:]) + b"\0" * 3),
-        ("A.JSONL.GZ", gzip.compress(CONTENT, mtime=0)),
+        ("a.jsonl.gz", pack(CONTENT) + b"\0" * 1000),
+        ("a.jsonl.gz", pack(CONTENT[:20]) + pack(b"") + pack(CONTENT[20:]) + b"\0" * 3),
+        ("A.JSONL.GZ", pack(CONTENT)),
         ("a.jsonl.zst", zstandard.compress(CONTENT[:20]) + zstandard.compress(CONTENT[20:])),
         ("a.jsonl.zst", skippable(b"index") + zstandard.compress(CONTENT) + skippable(b"more")),
         ("a.jsonl", CONTENT.replace(b"\n", b"\r\n\r\n")),
@@ -85,14 +87,14 @@ def test_a_bad_line_is_one_bad_record(tmp_path: Path, line: bytes, reason: str, 
 @pytest.mark.parametrize(
     ("name", "raw", "message"),
     [
-        ("a.jsonl", gzip.compress(CONTENT, mtime=0), r"a\.jsonl holds gzip: let its name end in \.gz"),
+        ("a.jsonl", pack(CONTENT), r"a\.jsonl holds gzip: let its name end in \.gz"),
         ("a.jsonl", zstandard.compress(CONTENT), r"a\.jsonl holds zstd"),
         ("a.jsonl", CONTENT.decode().encode("utf-16"), r"a\.jsonl is UTF-16: convert it to UTF-8"),
         ("a.jsonl", b"PAR1....PAR1", r"a\.jsonl holds Parquet"),
         ("a.jsonl.gz", CONTENT, r"a\.jsonl\.gz cannot be read beyond record 0 \(Not a gzipped file"),
-        ("a.jsonl.gz", gzip.compress(CONTENT, mtime=0) + b"garbage", r"cannot be read beyond record \d \(Not a gzipped file"),
-        ("a.jsonl.gz", gzip.compress(CONTENT, mtime=0)[:-9], r"beyond record \d \(Compressed file ended before"),
-        ("a.jsonl.gz", gzip.compress(CONTENT, mtime=0)[:-8] + b"\0" * 8, r"beyond record \d \(CRC check failed"),
+        ("a.jsonl.gz", pack(CONTENT) + b"garbage", r"cannot be read beyond record \d \(Not a gzipped file"),
+        ("a.jsonl.gz", pack(CONTENT)[:-9], r"beyond record \d \(Compressed file ended before"),
+        ("a.jsonl.gz", pack(CONTENT)[:-8] + b"\0" * 8, r"beyond record \d \(CRC check failed"),
         ("a.jsonl.zst", zstandard.compress(CONTENT)[:-1], r"beyond record \d \(Truncated compressed stream"),
         ("a.jsonl", b"", r"a\.jsonl is empty"),
         ("a.jsonl", b"\xef\xbb\xbf\r\n\n", r"a\.jsonl is empty"),
