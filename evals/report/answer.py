@@ -67,7 +67,7 @@ def summary_cell(cell: dict[str, Any] | None, results: Results) -> str:
 def summary(results: Results, whole: bool) -> dict[str, list[dict[str, Any]]]:
     """Return for each stage a row for each task, with the accuracy and the difference of each arm.
 
-    `whole`: of the tasks and the primary outcome; else of the tasks' parts.
+    The stage of the primary outcome comes first. `whole`: of whole tasks and the primary outcome; else of their parts.
     """
     differences = {(row["stage"], row["task"], row["condition"]): row for row in results["differences"]}
     stages: dict[str, dict[str, dict[str, Any]]] = {}
@@ -78,7 +78,8 @@ def summary(results: Results, whole: bool) -> dict[str, list[dict[str, Any]]]:
         difference = differences.get((stage, task, arm))
         row["primary"] |= bool(difference and difference["primary"])
         row["cells"][arm] = {"accuracy": entry, "difference": difference}
-    return {stage: [row for row in rows.values() if is_shown(row, results, whole)] for stage, rows in stages.items()}
+    ordered = sorted(stages.items(), key=lambda item: not any(row["primary"] for row in item[1].values()))
+    return {stage: [row for row in rows.values() if is_shown(row, results, whole)] for stage, rows in ordered}
 
 
 def is_shown(row: dict[str, Any], results: Results, whole: bool) -> bool:
