@@ -70,7 +70,7 @@ def tokenizers(corpus: Path, repository: Path) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         for arm in ("baseline", "mulfact"):
             small = ["base_tokenizer.vocab_size=400", "tokenizer.vocab_size=512", f"corpus.output_dir={corpus}"]
-            stages = compose(repository / "recipes", "smoke", arm, 0, [f"outputs={corpus.parent}", *small])
+            stages = compose(repository / "recipes", "smoke", arm, 0, small, {"outputs": str(corpus.parent)})
             for stage, command in (("base_tokenizer", base), ("tokenizer", build)):
                 if stage == "tokenizer" or not folders:
                     run(command.main, stages[stage], corpus.parent / f"{stage}.yaml", patch)
@@ -292,7 +292,7 @@ def test_the_arm_of_the_documentation_needs_text_that_holds_its_words(
     assert arm
     (tmp_path / "recipes" / "arms" / "fractions.yaml").write_text(arm[1])
     small = ["base_tokenizer.vocab_size=400", "tokenizer.vocab_size=512", f"corpus.output_dir={corpus}"]
-    recipe = compose(tmp_path / "recipes", "smoke", "fractions", 0, [f"outputs={corpus.parent}", *small])["tokenizer"]
+    recipe = compose(tmp_path / "recipes", "smoke", "fractions", 0, small, {"outputs": str(corpus.parent)})["tokenizer"]
     run(build.main, recipe, tmp_path / "tokenizer.yaml", monkeypatch)
     monkeypatch.setitem(tokenizers, "fractions", Path(recipe["output_dir"]))
     message = refused(encode, "fractions", min_fact_share=0.001)

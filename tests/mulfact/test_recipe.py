@@ -165,7 +165,7 @@ def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, ar
         ("tokenizer.surface_forms=[times]", "leaves out asterisk"),
         ("pretrain.tokens_per_step=1000", "multiple of pretrain.sequence_length"),
         ("pretrain.num_processes=7", "a step has 16 sequences .* which so many processes cannot share"),
-        ("pretrain.micro_batch_size=7", "each process has 16 sequences in a step"),
+        ("pretrain.micro_batch_size=7", "each of 1 processes has 16 sequences in a step"),
         ("sft.max_length=4096", "must not exceed pretrain.n_positions"),
         ("seed=5", "an override cannot set seed; say make SEED=... instead"),
         ("scale=foo", "say make SCALE="),
@@ -180,7 +180,7 @@ def test_settings_that_cannot_work_are_refused(recipes: Path, override: str, mes
 
 
 def test_trackio_writes_below_the_outputs_in_every_stage(recipes: Path) -> None:
-    stages = compose(recipes, "smoke", "mulfact", 0, ["outputs=elsewhere"])
+    stages = compose(recipes, "smoke", "mulfact", 0, grid={"outputs": "elsewhere"})
     for stage in ("sft", "grpo"):
         assert stages[stage]["env"]["TRACKIO_DIR"] == "elsewhere/smoke/tracking"  # as modeling/pretraining/trackers.py
         assert stages[stage]["project"] == "smoke"
@@ -262,11 +262,11 @@ def test_a_link_does_not_lead_out_of_the_output_folder(recipes: Path, tmp_path: 
     (outputs / "smoke").mkdir(parents=True)
     (outputs / "smoke" / "corpus").symlink_to(tmp_path)
     with pytest.raises(UserError, match=r"corpus\.output_dir"):
-        compose(recipes, "smoke", "mulfact", 0, [f"outputs={outputs}"])
+        compose(recipes, "smoke", "mulfact", 0, grid={"outputs": str(outputs)})
 
 
 def test_the_command_line_alone_moves_the_output_folder(recipes: Path, tmp_path: Path) -> None:
-    stages = compose(recipes, "smoke", "mulfact", 0, [f"outputs={tmp_path}"])
+    stages = compose(recipes, "smoke", "mulfact", 0, grid={"outputs": str(tmp_path)})
     assert stages["corpus"]["output_dir"] == f"{tmp_path}/smoke/corpus"
     copy = tmp_path / "recipes"
     shutil.copytree(recipes, copy)
