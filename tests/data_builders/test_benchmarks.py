@@ -18,7 +18,7 @@ from mulfact.data_builders.storage.rows import read_jsonl
 from mulfact.errors import UserError
 from mulfact.evals.grading.answers import grade
 
-KEYS = {"id", "prompt", "answer", "solution", "operands", "family", "answer_rule"}
+KEYS = {"id", "prompt", "answer", "solution", "operands", "family", "answer_rule", "operations", "facts"}
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ def rates(seeds: int, effect: float = 0.0, first_sd: float = 0.0, second_sd: flo
     generator, estimates = np.random.default_rng(1), []
     for _ in range(EXPERIMENTS):
         difficulty = generator.uniform(-0.15, 0.15, ITEMS)
-        first = arm(generator, seeds, ACCURACY, first_sd, difficulty)
-        second = arm(generator, seeds, ACCURACY + effect, second_sd, difficulty)
+        first = arm(generator, seeds, ACCURACY - effect / 2, first_sd, difficulty)
+        second = arm(generator, seeds, ACCURACY + effect / 2, second_sd, difficulty)
         estimates.append(estimate_difference(first, second, 0.95))
     covered = np.mean([estimate.low <= effect <= estimate.high for estimate in estimates])
     return float(covered), float(np.mean([estimate.p_value <= 0.05 for estimate in estimates]))
@@ -60,9 +60,10 @@ def test_arms_that_do_not_differ_are_told_apart_as_often_as_the_level_says(
 
 
 def test_a_true_effect_of_five_points_is_found_and_covered() -> None:
-    covered, found = rates(8, 0.05, 0.8 * NOISE, 0.8 * NOISE)
+    """Of 200 items a single seed knows an accuracy to 3 points; sixteen seeds that differ by 2.4 find the 5."""
+    covered, found = rates(16, 0.05, 0.8 * NOISE, 0.8 * NOISE)
     assert covered >= 0.92
-    assert found >= 0.8
+    assert found >= 0.9
     assert found > rates(3, 0.05, 0.8 * NOISE, 0.8 * NOISE)[1]
 
 
@@ -154,7 +155,7 @@ def test_the_detectable_effect_is_the_textbooks_where_seeds_are_many() -> None:
 
 def test_planned_effect_of_gsm8k() -> None:
     found = [planned_effect(0.04, 1319, seeds, sd) for seeds in (3, 5, 8) for sd in (0.0, 0.01)]
-    assert found == pytest.approx([0.0173, 0.0354, 0.0112, 0.0230, 0.0083, 0.0171], abs=0.0001)  # docs/protocol.md
+    assert found == pytest.approx([0.0189, 0.0398, 0.0112, 0.0237, 0.0082, 0.0173], abs=0.0001)  # docs/protocol.md
     assert planned_effect(0.04, 1319, 1) == pytest.approx(0.0214, abs=0.0001)
 
 

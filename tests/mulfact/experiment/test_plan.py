@@ -15,7 +15,7 @@ GPT2 = ModelShape(12, 768, 3072, 50304)
 SECTION = {
     "n_layer": 12, "n_embd": 768, "n_positions": 1024, "sequence_length": 1024, "tokens_per_step": 524_288,
     "micro_batch_size": 64, "max_steps": None, "target_tokens": 512_000 * 3600, "target_flops": None, "compile": True,
-    "loss": "plain", "num_processes": 1,
+    "loss": "plain", "num_processes": 1, "steps_factor": 1.0,
 }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_the_table_has_every_stage_and_the_whole(
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--gpu", "voodoo2"], "choose one of H200"),
+        (["--gpu", "voodoo2"], "choose one of cpu, H200"),
         (["--price", "-1"], "PRICE: found '-1'"),
         (["--set", "pretrain.n_layers=3"], "did you mean 'pretrain.n_layer'"),
     ],
