@@ -197,13 +197,13 @@ def messages() -> list[str]:
     """Return every string of our code, with … for what is filled in."""
     found = []
     for folder in ("mulfact", "tokenizers", "data_builders", "modeling", "evals", "release"):
-        for path in (REPOSITORY / folder).glob("*.py"):
+        for path in (REPOSITORY / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.JoinedStr):
                     found.append("".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values))
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                     found.append(node.value)
-    return found
+    return [*found, (REPOSITORY / "Makefile").read_text()]
 
 
 def quoted_messages() -> list[str]:

@@ -1,6 +1,7 @@
 """How make evaluates: the runs of an experiment together, one run by itself, and what a failure leaves behind.
 
-The stages are made up: `python` is a script that notes how it was called and writes what the real one would.
+The stages are made up: `python` is a script that notes how it was called and writes what the real one would; asked what
+is finished already, it says that nothing is.
 """
 
 import os
@@ -15,6 +16,12 @@ from mulfact.layout import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES
 
 RUNS = ["plain/seed-0", "plain/seed-1", "facts/seed-0", "facts/seed-1"]
 PYTHON = """#!/bin/sh
+if [ "$2" = mulfact.experiment.once ]; then
+    shift 2
+    if [ "$1" = --unfinished ]; then shift; printf '%s\\n' "$@"; exit; fi
+    shift
+    exec "$@"
+fi
 echo "$@" >> calls
 shift 2
 for recipe; do

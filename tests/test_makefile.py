@@ -130,7 +130,7 @@ def test_a_python_that_is_too_old_is_told_before_an_environment_is_made(reposito
         "#!/usr/bin/env python3\nimport sys\nsys.version_info = (3, 10, 4)\nexec(sys.argv[2])\n"
     )
     (tmp_path / "old").chmod(0o755)
-    for name in ("setup.cfg", "pyproject.toml"):
+    for name in ("setup.cfg", "pyproject.toml", "requirements.lock"):
         (tmp_path / name).touch()
     refused = make(repository, tmp_path, "show", "VENV=.venv", "PYTHON=./old")
     assert "error: ./old is Python 3.10 and mulfact needs 3.11 or later: say make PYTHON=python3.12" in refused.stderr

@@ -42,12 +42,17 @@ def test_no_code_of_a_model_is_ever_trusted(sources: dict[str, str]) -> None:
     assert [path for path, text in sources.items() if "trust_remote_code" in text] == []
 
 
+def is_safe_yaml(call: ast.Call) -> bool:
+    """Return whether a call reads YAML that can make no objects but plain ones."""
+    return ast.unparse(call.func) == "yaml.load" and ast.unparse(call.args[-1]).endswith("SafeLoader")
+
+
 def test_nothing_is_unpickled_or_evaluated(sources: dict[str, str]) -> None:
     found = [
         f"{path}:{call.lineno} {ast.unparse(call.func)}"
         for path, text in code(sources).items()
         for call in calls(text)
-        if ast.unparse(call.func) in FORBIDDEN_CALLS
+        if ast.unparse(call.func) in FORBIDDEN_CALLS and not is_safe_yaml(call)
     ]
     assert found == []
 
@@ -58,7 +63,10 @@ def test_no_shell_is_built_from_strings(sources: dict[str, str]) -> None:
         for call in calls(text):
             if ast.unparse(call.func).startswith("subprocess."):
                 assert not [k for k in call.keywords if k.arg in ("shell", "executable")], f"{path}:{call.lineno}"
-                assert not isinstance(call.args[0], ast.Constant | ast.JoinedStr | ast.BinOp), f"{path}:{call.lineno}"
+                given = [*call.args[:1], *(k.value for k in call.keywords if k.arg == "args")]
+                assert not any(isinstance(a, ast.Constant | ast.JoinedStr | ast.BinOp) for a in given), (
+                    f"{path}:{call.lineno}"
+                )
     makefile = sources["Makefile"]
     assert not re.search(r"\$\(shell .*(yaml|recipe)", makefile)
     assert not re.search(r"(^|\s)(eval|source|\.)\s+\"?\$", makefile, re.MULTILINE)

@@ -42,7 +42,7 @@ def test_one_stopped_run_takes_grpo_out_of_the_comparison_for_all(gated: Compare
     assert roles["table_9", "sft"] == "secondary"
     assert roles["gsm8k_cot", "pretrain"] == "descriptive"
     assert {row["stage"] for row in results["measures"]} == {"pretrain", "sft"}
-    assert "facts scored +20.0 points" in results["conclusion"]["headline"]
+    assert "facts +20.0 points" in results["conclusion"]["headline"]
     assert "after SFT" in results["conclusion"]["headline"]
     assert "Anything about GRPO" in " ".join(results["conclusion"]["may_not_conclude"])
 
@@ -51,7 +51,6 @@ def test_the_fallback_is_told_with_what_the_gate_found_in_every_run(gated: Compa
     results = build_results(gated, load(gated))
     told = results["protocol"]["fallback"]
     assert "its gate stopped 1 of 6 runs, where fewer than 10% of the development prompts" in told
-    assert "lies below 10%" in told
     assert "every run is compared after pretraining and SFT alone, and the primary outcome is that after SFT" in told
     assert not any("primary_stage" in line for line in results["protocol"]["deviations"])
     found = results["readiness"]
