@@ -121,4 +121,4 @@ def test_the_command_compares_what_the_gate_left(
     main()
     shown = " ".join(capsys.readouterr().out.split())
     assert "GRPO is not compared: its gate stopped 1 of 6 runs" in shown
-    assert "gsm8k_cot" in shown
+    assert "report.html" in shown
