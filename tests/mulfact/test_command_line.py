@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mulfact import recipe
 from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError
-from mulfact.experiment import grid, plan
+from mulfact.experiment import grid, plan, prepare
 from mulfact.release import pull, push
 
 SEEDS = "expected whole numbers from 0 to 4294967295, divided by spaces"
@@ -20,13 +19,13 @@ GRID = "--folder x --conditions baseline mulfact --seeds 0"
 @pytest.mark.parametrize(
     ("module", "arguments", "message"),
     [
-        (recipe, "--scale smoke --conditions baseline --seeds 0,1", f"SEEDS: found '0,1'; {SEEDS}"),
-        (recipe, "--scale smoke --conditions baseline --seeds a", f"SEEDS: found 'a'; {SEEDS}"),
-        (recipe, "--scale smoke --conditions baseline --seeds -1", f"SEEDS: found '-1'; {SEEDS}"),
-        (recipe, "--scale smoke --conditions baseline --seeds 4294967296", f"SEEDS: found '4294967296'; {SEEDS}"),
-        (recipe, "--scale smoke --conditions baseline --seeds --experiment", f"SEEDS: found ''; {SEEDS}"),
-        (recipe, "--scale smoke --conditions --seeds 0", f"CONDITIONS: found ''; {ARMS}"),
-        (recipe, "--scale smoke --conditions baseline,mulfact", f"CONDITIONS: found 'baseline,mulfact'; {ARMS}"),
+        (prepare, "--scale smoke --conditions baseline --seeds 0,1", f"SEEDS: found '0,1'; {SEEDS}"),
+        (prepare, "--scale smoke --conditions baseline --seeds a", f"SEEDS: found 'a'; {SEEDS}"),
+        (prepare, "--scale smoke --conditions baseline --seeds -1", f"SEEDS: found '-1'; {SEEDS}"),
+        (prepare, "--scale smoke --conditions baseline --seeds 4294967296", f"SEEDS: found '4294967296'; {SEEDS}"),
+        (prepare, "--scale smoke --conditions baseline --seeds --experiment", f"SEEDS: found ''; {SEEDS}"),
+        (prepare, "--scale smoke --conditions --seeds 0", f"CONDITIONS: found ''; {ARMS}"),
+        (prepare, "--scale smoke --conditions baseline,mulfact", f"CONDITIONS: found 'baseline,mulfact'; {ARMS}"),
         (grid, f"{GRID} --jobs two", "JOBS: found 'two'; expected the number of cells that run at a time, from 1"),
         (grid, f"{GRID} --jobs 0", "JOBS: found '0'"),
         (grid, f"{GRID} --jobs --price 1", "JOBS: found ''"),
