@@ -132,23 +132,30 @@ for stage in ("pretrain_final", "sft_final", "grpo_final"):
 
 
 def test_a_second_make_runs_no_stage(experiment: Experiment) -> None:
-    before = {path: path.stat().st_mtime_ns for path in experiment.folder.rglob("*") if path.is_file()}
+    def written() -> dict[
+        Path, int
+    ]:  # what a stage writes last gets a new time stamp, by which make sees how it stands
+        files = [path for path in experiment.folder.rglob("*") if path.is_file()]
+        return {path: path.stat().st_mtime_ns for path in files if path.name not in ("provenance.json", "ledger.json")}
+
+    before = written()
     result = experiment.make("experiment")
     assert result.returncode == 0
     assert "python " not in result.stdout
-    assert before == {path: path.stat().st_mtime_ns for path in experiment.folder.rglob("*") if path.is_file()}
+    assert before == written()
 
 
-def test_a_stage_taken_away_runs_again_with_what_hangs_on_it_and_gives_the_same(experiment: Experiment) -> None:
+def test_a_stage_taken_away_runs_again_and_what_hangs_on_it_does_not(experiment: Experiment) -> None:
+    """It gives the same bytes, and content decides what is finished."""
     run = experiment.folder / "mulfact" / "seed-0"
     stages = ("sft_final", "grpo_final", "eval")
     before = {stage: experiment.hashes(run / stage) for stage in stages}
-    untouched = [experiment.folder / "baseline/seed-0/eval/provenance.json", run / "pretrain_final/provenance.json"]
+    untouched = [run / stage / "provenance.json" for stage in ("pretrain_final", "grpo_final", "eval")]
     records = [path.read_text() for path in untouched]  # each says when its stage ran
     subprocess.run(["rm", "-r", str(run / "sft_final")], check=True)
     result = experiment.make("experiment")
     assert result.returncode == 0, result.stderr[-6000:]
-    assert result.stdout.count("trl sft") == result.stdout.count("trl grpo") == 1
+    assert "trl sft" in result.stdout
     assert "pretrain.py" not in result.stdout
     assert [path.read_text() for path in untouched] == records
     assert {stage: experiment.hashes(run / stage) for stage in stages} == before
@@ -213,7 +220,7 @@ def test_a_make_that_is_told_to_stop_leaves_no_trainer(experiment: Experiment) -
 
 
 def test_where_the_gate_stops_grpo_the_report_is_made_after_sft(experiment: Experiment) -> None:
-    result = experiment.make("experiment", "readiness.force=false")
+    result = experiment.make("experiment", "readiness.force=false", AGAIN="1")
     assert result.returncode == 0, result.stderr[-6000:]
     assert "2 gated" in result.stdout
     assert "gated: mulfact/seed-0: " in result.stdout
@@ -232,7 +239,7 @@ def test_where_the_gate_stops_grpo_the_report_is_made_after_sft(experiment: Expe
 
 
 def test_gsm8k_in_a_folder_reaches_the_training_rows_and_the_benchmarks(experiment: Experiment) -> None:
-    result = experiment.make("posttrain", "posttrain.max_characters=400", GSM8K=str(experiment.gsm8k))
+    result = experiment.make("posttrain", "posttrain.max_characters=400", GSM8K=str(experiment.gsm8k), AGAIN="1")
     assert result.returncode == 0, result.stderr[-6000:]
     questions = [json.loads(line)["question"] for line in (experiment.gsm8k / "test.jsonl").open()]
     items = [json.loads(line) for line in (experiment.folder / "benchmarks/gsm8k_cot.jsonl").open()]
@@ -246,7 +253,7 @@ def test_gsm8k_in_a_folder_reaches_the_training_rows_and_the_benchmarks(experime
         ("pretrain", {"CONDITION": "mulfakt"}, "did you mean 'mulfact'"),
         ("pretrain", {"SCALE": "smok"}, "did you mean 'smoke'"),
         ("pretrain", {"OVERRIDES": "pretrain.max_step=3"}, "did you mean 'pretrain.max_steps'"),
-        ("posttrain", {"GSM8K": "/nowhere/gsm8k"}, "/nowhere/gsm8k"),
+        ("posttrain", {"GSM8K": "/nowhere/gsm8k", "AGAIN": "1"}, "/nowhere/gsm8k"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(
