@@ -135,7 +135,9 @@ def test_the_command_refuses_such_a_base(tmp_path, monkeypatch: pytest.MonkeyPat
     changed(with_part("pre_tokenizer", byte_level(add_prefix_space=True))).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(UserError, match="puts a space in front of a text, and every arm must return texts unchanged"):
         load(str(tmp_path))
-    monkeypatch.setattr("sys.argv", ["base.py", "--output_dir", str(tmp_path / "out"), "--source", str(tmp_path)])
+    monkeypatch.setattr(
+        "sys.argv", ["base.py", "--output_dir", str(tmp_path / "out"), "--source", str(tmp_path), "--corpus", "none"]
+    )
     with pytest.raises(SystemExit, match="error: base_tokenizer.source .* add_prefix_space"):
         main()
     assert not (tmp_path / "out").exists()
