@@ -58,6 +58,9 @@ MINIATURE = [
 ]
 
 
+RENEWED = ("provenance.json", "ledger.json", ".hashes.json")  # when make looks how an experiment stands
+
+
 class Experiment:
     """A miniature experiment in a scratch folder, driven through make."""
 
@@ -67,6 +70,7 @@ class Experiment:
 
     def command(self, target: str, *overrides: str, **variables: str) -> list[str]:
         settings = {"VENV": "", "OUTPUTS": str(self.outputs), "OVERRIDES": " ".join([*MINIATURE, *overrides])}
+        settings["AGAIN"] = "1"  # finished trainings are thrown away on purpose here
         return ["make", target, *(f"{name}={value}" for name, value in (settings | variables).items())]
 
     def environment(self) -> dict[str, str]:
@@ -136,7 +140,7 @@ def test_a_second_make_runs_no_stage(experiment: Experiment) -> None:
         Path, int
     ]:  # what a stage writes last gets a new time stamp, by which make sees how it stands
         files = [path for path in experiment.folder.rglob("*") if path.is_file()]
-        return {path: path.stat().st_mtime_ns for path in files if path.name not in ("provenance.json", "ledger.json")}
+        return {path: path.stat().st_mtime_ns for path in files if path.name not in RENEWED}
 
     before = written()
     result = experiment.make("experiment")
@@ -145,17 +149,17 @@ def test_a_second_make_runs_no_stage(experiment: Experiment) -> None:
     assert before == written()
 
 
-def test_a_stage_taken_away_runs_again_and_what_hangs_on_it_does_not(experiment: Experiment) -> None:
-    """It gives the same bytes, and content decides what is finished."""
+def test_a_stage_taken_away_runs_again_with_what_hangs_on_it_and_gives_the_same(experiment: Experiment) -> None:
     run = experiment.folder / "mulfact" / "seed-0"
     stages = ("sft_final", "grpo_final", "eval")
     before = {stage: experiment.hashes(run / stage) for stage in stages}
-    untouched = [run / stage / "provenance.json" for stage in ("pretrain_final", "grpo_final", "eval")]
+    untouched = [experiment.folder / "baseline/seed-0/eval/provenance.json", run / "pretrain_final/provenance.json"]
     records = [path.read_text() for path in untouched]  # each says when its stage ran
     subprocess.run(["rm", "-r", str(run / "sft_final")], check=True)
     result = experiment.make("experiment")
     assert result.returncode == 0, result.stderr[-6000:]
     assert "trl sft" in result.stdout
+    assert "trl grpo" in result.stdout
     assert "pretrain.py" not in result.stdout
     assert [path.read_text() for path in untouched] == records
     assert {stage: experiment.hashes(run / stage) for stage in stages} == before
@@ -220,7 +224,7 @@ def test_a_make_that_is_told_to_stop_leaves_no_trainer(experiment: Experiment) -
 
 
 def test_where_the_gate_stops_grpo_the_report_is_made_after_sft(experiment: Experiment) -> None:
-    result = experiment.make("experiment", "readiness.force=false", AGAIN="1")
+    result = experiment.make("experiment", "readiness.force=false")
     assert result.returncode == 0, result.stderr[-6000:]
     assert "2 gated" in result.stdout
     assert "gated: mulfact/seed-0: " in result.stdout
@@ -239,7 +243,7 @@ def test_where_the_gate_stops_grpo_the_report_is_made_after_sft(experiment: Expe
 
 
 def test_gsm8k_in_a_folder_reaches_the_training_rows_and_the_benchmarks(experiment: Experiment) -> None:
-    result = experiment.make("posttrain", "posttrain.max_characters=400", GSM8K=str(experiment.gsm8k), AGAIN="1")
+    result = experiment.make("posttrain", "posttrain.max_characters=400", GSM8K=str(experiment.gsm8k))
     assert result.returncode == 0, result.stderr[-6000:]
     questions = [json.loads(line)["question"] for line in (experiment.gsm8k / "test.jsonl").open()]
     items = [json.loads(line) for line in (experiment.folder / "benchmarks/gsm8k_cot.jsonl").open()]
@@ -253,7 +257,7 @@ def test_gsm8k_in_a_folder_reaches_the_training_rows_and_the_benchmarks(experime
         ("pretrain", {"CONDITION": "mulfakt"}, "did you mean 'mulfact'"),
         ("pretrain", {"SCALE": "smok"}, "did you mean 'smoke'"),
         ("pretrain", {"OVERRIDES": "pretrain.max_step=3"}, "did you mean 'pretrain.max_steps'"),
-        ("posttrain", {"GSM8K": "/nowhere/gsm8k", "AGAIN": "1"}, "/nowhere/gsm8k"),
+        ("posttrain", {"GSM8K": "/nowhere/gsm8k"}, "/nowhere/gsm8k"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(
