@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from recipe_defaults import defaults
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -66,23 +67,17 @@ def write_recipe(folder: Path, **settings: Any) -> Path:
     if not (folder / "tokens").is_dir():
         write_tokenizer(folder / "tokenizer")
         write_tokens(folder / "tokens", folder / "tokenizer")
-    recipe = {
-        "output_dir": str(folder / "pretrain_final"),
-        "checkpoint_dir": str(folder / "pretrain_checkpoints"),
-        "curve_dir": str(folder / "pretrain_curve"),
-        "tokenizer": str(folder / "tokenizer"),
-        "tokens": str(folder / "tokens"),
-        "seed": 0,
-        "n_layer": 2, "n_head": 2, "n_embd": 32, "n_positions": 64,
-        "sequence_length": 32, "tokens_per_step": 256, "max_steps": 12, "target_tokens": None,
-        "target_flops": None, "allow_epochs": False, "micro_batch_size": 4,
-        "num_processes": 1, "mixed_precision": "no", "loss": "chunked", "bf16_residual": False,
-        "compile": False,
-        "learning_rate": 3e-3, "min_learning_rate_ratio": 0.1, "warmup_steps": 2, "schedule": "cosine",
-        "decay_ratio": 0.2, "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95, "max_grad_norm": 1.0,
-        "eval_steps": 6, "eval_bytes": 800, "save_steps": 4, "save_minutes": None, "keep_checkpoints": 2,
-        "curve": 4, "log_steps": 2, "report_to": "none", "price_per_hour": None,
-    }  # fmt: skip
+    recipe = defaults(
+        "pretrain",
+        output_dir=str(folder / "pretrain_final"),
+        checkpoint_dir=str(folder / "pretrain_checkpoints"),
+        curve_dir=str(folder / "pretrain_curve"),
+        tokenizer=str(folder / "tokenizer"),
+        tokens=str(folder / "tokens"),
+        n_layer=2, n_head=2, n_embd=32, n_positions=64,
+        sequence_length=32, tokens_per_step=256, max_steps=12, micro_batch_size=4, mixed_precision="no",
+        warmup_steps=2, eval_steps=6, eval_bytes=800, save_steps=4, curve=4, log_steps=2,
+    )  # fmt: skip
     path = folder / "pretrain.yaml"
     path.write_text(yaml.safe_dump(recipe | settings))
     return path
