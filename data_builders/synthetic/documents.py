@@ -30,7 +30,7 @@ DIRECT_SHARE = 0.3  # of word problems in prompt form: the answer without the so
 class SyntheticSettings:
     """What the generator writes: the mapping corpus.synthetic of a recipe."""
 
-    tables: float = field(metadata={"help": "Share of bytes: multiplication tables in every writing."})
+    tables: float = field(metadata={"help": "Share of bytes: tables of products and of sums, in every writing."})
     drills: float = field(metadata={"help": "Share of bytes: single operations and mixed expressions."})
     word_problems: float = field(metadata={"help": "Share of bytes: word problems with solutions."})
     largest_table: int = field(metadata={"help": "Tables go up to this number, 9 to 20."})
@@ -58,7 +58,7 @@ class SyntheticSettings:
 
 def documents(settings: SyntheticSettings, seed: int) -> Iterator[str]:
     """Yield training documents without end; after every one the kinds' shares of bytes are met as nearly as can be."""
-    tables = Tables(Random(f"tables {seed}"), settings.largest_table)
+    tables = Tables(Random(f"tables {seed}"), settings.largest_table, settings.operations)
     drills = Drills(Random(f"drills {seed}").random, settings.max_digits, settings.operations, settings.prompt_share)
     word_problems = word_problem_documents(settings, seed)
     write = {"tables": tables.document, "drills": drills.document, "word_problems": word_problems.__next__}

@@ -113,10 +113,21 @@ def tables() -> str:
 @pytest.mark.parametrize(
     "writing",
     ["6*9=54", "6 * 9 = 54", "6 × 9 = 54", "6·9=54", "6 x 9 = 54", "6 times 9 is 54", "six times nine is fifty-four",
-     "六乘九等于五十四", "6乘9等于54", "六九五十四", "二三得六", "二五得十"],
+     "六乘九等于五十四", "6乘9等于54", "六九五十四", "二三得六", "二五得十",
+     "6+9=15", "6 + 9 = 15", "6 plus 9 is 15", "six plus nine is fifteen", "六加九等于十五", "6加9等于15"],
 )  # fmt: skip
 def test_tables_show_every_writing(writing, tables):
     assert tables.count(writing) >= 3
+
+
+@pytest.mark.parametrize(("add", "multiply"), [(1, 1), (1, 4), (4, 1)])
+def test_sums_and_products_share_the_tables_as_the_operations_say(add, multiply):
+    """An arm of sums has as much to rewrite as one of products only where sums stand as often."""
+    operations = {"add": add, "subtract": 1, "multiply": multiply, "divide": 1}
+    text = "\n".join(stream(1, **ONLY_TABLES, operations=operations))
+    sums, products = text.count("6+9=15") + text.count("6 + 9 = 15"), text.count("6*9=54") + text.count("6 * 9 = 54")
+    # 15 of the 21 writings of a sum are written so, 8 of the 22 of a product
+    assert (sums / (15 / 21)) / (products / (8 / 22)) == pytest.approx(add / multiply, rel=0.35)
 
 
 def test_drills_show_every_operation_and_length():
