@@ -114,6 +114,7 @@ endif
 SETTINGS = --outputs $(OUTPUTS) --scale $(SCALE) --processes $(PROCESSES) --given $(GIVEN)
 # Composes the recipes and says how the experiment stands, before the make below is asked what to do.
 PREPARE = python -m mulfact.experiment.prepare $(SETTINGS)
+RUN_NAMES = --conditions $(CONDITIONS) $(if $(CONTROLS),--controls $(CONTROLS)) --seeds $(SEEDS)
 PLAN = python -m mulfact.experiment.plan $(SETTINGS) --conditions $(CONDITIONS) $(CONTROLS) --seeds $(SEEDS)
 SHOW = python -m mulfact.experiment.show
 # In front of each stage: what is finished, by its record, is not made again.
@@ -142,10 +143,10 @@ smoke: ## the whole road for two arms on two CPU cores, no network: about twelve
 
 ifneq ($(DRY),)
 experiment: $(INSTALLED)
-	@$(PREPARE) --conditions $(CONDITIONS) $(if $(CONTROLS),--controls $(CONTROLS)) --seeds $(SEEDS) --experiment --dry
+	@$(PREPARE) $(RUN_NAMES) --experiment --dry
 else
 experiment: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, then the report; DRY=1 says what it would run
-	@$(PREPARE) --conditions $(CONDITIONS) $(if $(CONTROLS),--controls $(CONTROLS)) --seeds $(SEEDS) --experiment
+	@$(PREPARE) $(RUN_NAMES) --experiment
 	@! command -v nvidia-smi > /dev/null || $(PLAN) --jobs $(JOBS) --only_warn
 	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) $(CONTROLS) --seeds $(SEEDS) --jobs $(JOBS) \
 		$(if $(PRICE),--price "$$PRICE") $(if $(LIVE),--live)
@@ -157,7 +158,7 @@ show: $(INSTALLED) ## the answer of a finished experiment, in a second
 	@$(SHOW) $(R)
 
 worker: $(INSTALLED) ## a share of an experiment in a folder that machines share: WORKER=0, 1, ... begin at another run each
-	@$(PREPARE) --conditions $(CONDITIONS) --seeds $(SEEDS)
+	@$(PREPARE) $(RUN_NAMES)
 	@set -- $(RUNS); for _ in $$(seq $$(( $(WORKER) % $$# ))); do set -- "$$@" "$$1"; shift; done; failed=; \
 	for run; do arm=$$(basename "$$(dirname $$run)"); \
 		for made in eval/provenance.json ledger.json; do \
@@ -178,8 +179,8 @@ study: $(INSTALLED) ## what is missing of the pre-registered study docs/studies/
 	@python -m mulfact.experiment.study --name $(NAME) --jobs $(JOBS) $(if $(BLOCKS),--blocks $(BLOCKS))
 
 runs curves: $(INSTALLED) ## every arm in CONDITIONS with every seed in SEEDS, without a report; curves: no further than pretraining
-	@$(PREPARE) --conditions $(CONDITIONS) --seeds $(SEEDS)
-	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) --seeds $(SEEDS) --jobs $(JOBS) \
+	@$(PREPARE) $(RUN_NAMES)
+	@python -m mulfact.experiment.grid --folder $(R) --conditions $(CONDITIONS) $(CONTROLS) --seeds $(SEEDS) --jobs $(JOBS) \
 		$(if $(filter curves,$@),--curves)
 
 compare: experiment ## compare the runs of CONDITIONS and SEEDS (runs what is missing first)

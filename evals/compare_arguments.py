@@ -22,6 +22,9 @@ class CompareArguments:
     benchmarks: str = field(metadata={"help": "What was evaluated, with its manifest."})
     posttrain: str = field(metadata={"help": "The training rows, for the trivial baselines."})
     protocol: str = field(metadata={"help": "The analysis that was fixed beforehand."})
+    plan: str | None = field(
+        metadata={"help": "Of a study: committed before its runs, it may name another primary outcome."}
+    )
     primary_task: str = field(metadata={"help": "The outcome of the protocol's first hypothesis."})
     primary_stage: str = field(metadata={"help": "The checkpoint of the first hypothesis."})
     confidence_level: float = field(metadata={"help": "Of the intervals."})
@@ -69,5 +72,6 @@ def check_arguments(arguments: CompareArguments) -> None:
     for name in ("confidence_level", "ceiling"):
         if not 0.5 <= (share := getattr(arguments, name)) < 1:
             raise UserError(f"compare.{name} is {share}: expected a share such as 0.95")
-    if not Path(arguments.protocol).is_file():
-        raise UserError(f"compare.protocol: {arguments.protocol} is missing; run from the root of the repository")
+    for name, path in (("protocol", arguments.protocol), ("plan", arguments.plan)):
+        if path is not None and not Path(path).is_file():
+            raise UserError(f"compare.{name}: {path} is missing; run from the root of the repository")

@@ -25,7 +25,7 @@ from mulfact.modeling.pretraining.preflight import is_finished
 from mulfact.modeling.pretraining.progress import MetricsLog, Progress
 from mulfact.modeling.pretraining.run import Pretraining, RunState
 from mulfact.modeling.pretraining.trackers import check_tracker, start_tracker
-from mulfact.provenance import stage_output, write_json
+from mulfact.provenance import COURSE, stage_output, write_json
 from mulfact.settings import parse
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
@@ -81,9 +81,9 @@ def publish(run: Pretraining, state: RunState, arguments: PretrainArguments, sta
     try:
         shutil.rmtree(curve_dir, ignore_errors=True)
         if run.curve.steps:
-            with stage_output(curve_dir, arguments, inputs, started=started) as folder:
+            with stage_output(curve_dir, arguments, inputs, started=started, descriptions=COURSE) as folder:
                 run.curve.publish(folder, tokenizer)
-        with stage_output(output_dir, arguments, inputs, started=started) as folder:
+        with stage_output(output_dir, arguments, inputs, started=started, descriptions=COURSE) as folder:
             run.model.save_pretrained(folder)
             for path in tokenizer:
                 shutil.copy2(path, folder / path.name)

@@ -36,7 +36,7 @@ from mulfact.modeling.posttraining.peak_memory import RECORD as PEAK_MEMORY
 from mulfact.modeling.posttraining.readiness_record import RECORD, check_ready
 from mulfact.modeling.set_aside import aside_message, aside_name
 from mulfact.modeling.supervise import read_seconds
-from mulfact.provenance import input_hash, stage_output, write_json
+from mulfact.provenance import COURSE, input_hash, stage_output, write_json
 from mulfact.settings import load_yaml
 from mulfact.text_files import read_json
 from mulfact.tokenizers.facts import TOKENIZER_FILES
@@ -108,7 +108,7 @@ def finish(recipe: dict[str, Any], evaluation: dict[str, Any], output_dir: Path)
                 "run the same make target again"
             )
         started, seconds = read_json(training_dir / SESSION)["started"], read_seconds(training_dir)
-        with stage_output(output_dir, recipe, stage_inputs(recipe), started, seconds) as folder:
+        with stage_output(output_dir, recipe, stage_inputs(recipe), started, seconds, COURSE) as folder:
             write_model(recipe, evaluation, last, folder)
             for name in (LENGTHS, RECORD, PEAK_MEMORY):
                 if (training_dir / name).is_file():

@@ -22,6 +22,7 @@ RUN_STAGES = ("pretrain", "curve", "sft", "readiness", "grpo", "eval", "ledger")
 TRAINED = ("pretrain", "sft", "grpo")  # those that leave a checkpoint
 
 READINESS = "readiness"
+STUDY_RECORD = "record.json"  # in a run of a study: under which plan it ran
 STOPPED = "grpo_stopped.json"  # in a run: written by modeling/gate.py in place of a GRPO checkpoint
 SEED = "seed-"
 

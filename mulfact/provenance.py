@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ PACKAGES = (
 )  # fmt: skip
 PROVENANCE = "provenance.json"
 COUNTS = ("README.md", "manifest.json")  # what describes data and is not read for them
+# What a training says of its course, with times and memory: no two are alike, and the model may be the same.
+COURSE = (
+    "README.md",
+    "training_summary.json",
+    "metrics.jsonl",
+    "trainer_state.json",
+    "peak_memory.json",
+    "completions/*",
+)
 PROTOCOL = Path(__file__).resolve().parents[1] / "docs" / "protocol.md"  # in a checkout
 
 
@@ -48,8 +58,8 @@ def stage_output(
 
     `recipe` is the stage's dataclass or mapping; `inputs` are files or the folders of earlier stages; `started` is the
     Unix time at which the stage's work began, if it was before this call, and `seconds` what the work took, if that is
-    not the time since then. `descriptions` are the files that later stages do not learn from: when they alone come out
-    another way, what was made from the folder stands.
+    not the time since then. `descriptions` are the files, by name or pattern, that later stages do not learn from: when
+    they alone come out another way, what was made from the folder stands.
     Raises UserError when an input is missing or cut short.
     """
     final = Path(output_dir)
@@ -161,7 +171,10 @@ def input_hash(path: str | Path) -> str:
 def content_hash(record: dict[str, Any]) -> str:
     """Return the hash of what later stages read of a finished folder, by its record: of all but its descriptions."""
     described = record.get("descriptions", ())
-    return hash_json({name: one["sha256"] for name, one in record["outputs"].items() if name not in described})
+    outputs = record["outputs"].items()
+    return hash_json(
+        {name: one["sha256"] for name, one in outputs if not any(fnmatch(name, part) for part in described)}
+    )
 
 
 def git_state() -> dict[str, Any]:

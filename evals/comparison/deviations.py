@@ -6,8 +6,10 @@ from typing import Any
 
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.runs import Run, stages_of
+from mulfact.layout import STUDY_RECORD
 from mulfact.modeling.posttraining.readiness_record import decision
 from mulfact.provenance import hash_file
+from mulfact.text_files import read_json
 
 # What docs/protocol.md fixes: seeds, settings of `compare`, settings of `readiness`, items of the primary outcome.
 MINIMUM_SEEDS = 3
@@ -21,7 +23,7 @@ PROTOCOL = {
     "ceiling": 0.95,
 }
 FIRST_TUNING_SEED = 100  # settings are tuned on seeds from here on
-GATE = {"prompts": 64, "samples": 8, "threshold": 0.1}
+GATE = {"prompts": 64, "samples": 8, "threshold": 0.2}
 GSM8K_ITEMS = 1319
 
 Runs = Mapping[tuple[str, int], Run]
@@ -44,7 +46,8 @@ def exploratory_because(
 ) -> Found:
     """Return why an analysis was not fixed beforehand, in clauses; empty where it was.
 
-    `looks` are the earlier comparisons of this experiment, each with its seeds.
+    `looks` are the earlier comparisons of this experiment, each with its seeds. A study's plan stands in for the
+    protocol: what it fixed before its runs, a synthetic outcome too, was fixed.
     """
     found = []
     seeds, tuning = arguments.seeds, [seed for seed in arguments.seeds if seed >= FIRST_TUNING_SEED]
@@ -54,9 +57,13 @@ def exploratory_because(
             f"{len(seeds)} {say} too little about how much results vary from seed to seed (the protocol asks for "
             f"{MINIMUM_SEEDS})"
         )
-    if text_of_protocol(arguments, runs):
+    if arguments.plan is not None:
+        other = [run.name for run in runs.values() if plan_of(run) != hash_file(Path(arguments.plan))]
+        if other:
+            found.append(f"these ran under another text of the plan, or under none: {in_row(other)}")
+    elif text_of_protocol(arguments, runs):
         found.append("not every stage is known to have run under the protocol's text as it is now")
-    if benchmarks[arguments.primary_task]["source"] == "synthetic":
+    if arguments.plan is None and benchmarks[arguments.primary_task]["source"] == "synthetic":
         found.append(f"{arguments.primary_task} holds synthetic problems, and the protocol's outcome is GSM8K")
     if tuning:
         found.append(f"seeds from {FIRST_TUNING_SEED} on are those on which settings were tuned ({in_row(tuning)})")
@@ -66,6 +73,12 @@ def exploratory_because(
     if early:
         found.append(f"there was a look before the end: results of seeds {in_row(early[0])} alone were compared before")
     return found
+
+
+def plan_of(run: Run) -> str | None:
+    """Return the SHA-256 of the plan under which a run was recorded; None where it belongs to no study."""
+    path = run.folder / STUDY_RECORD
+    return str(read_json(path)["plan_sha256"]) if path.is_file() else None
 
 
 def in_row(values: Iterable[Any]) -> str:

@@ -23,12 +23,11 @@ import pyarrow.parquet as pq
 
 from mulfact.errors import UserError, command
 from mulfact.halves import half_names
-from mulfact.layout import READINESS, STOPPED, TRAINED, last_written, output_of, run_folder, run_level
+from mulfact.layout import READINESS, STOPPED, STUDY_RECORD, TRAINED, last_written, output_of, run_folder, run_level
 from mulfact.provenance import PROVENANCE, hash_file, write_json
 from mulfact.settings import load_yaml
 
 STUDIES = Path("docs/studies")
-RECORD = "record.json"  # of a run; written last
 KEPT = {".json", ".jsonl", ".parquet", ".yaml"}
 BIGGEST = 400_000  # bytes of a file that a record may hold
 # What a stage's output holds beside its results, by name.
@@ -75,7 +74,7 @@ class Study:
             yield [(name, seed) for name in (*self.conditions, *self.controls)]
 
     def missing(self, block: list[tuple[str, int]]) -> list[tuple[str, int]]:
-        return [run for run in block if not (run_folder(self.records, *run) / RECORD).is_file()]
+        return [run for run in block if not (run_folder(self.records, *run) / STUDY_RECORD).is_file()]
 
     def make(self, target: str, block: list[tuple[str, int]], jobs: int) -> list[str]:
         """Return the command of a target for the runs of a block."""
@@ -136,7 +135,7 @@ def record_run(study: Study, condition: str, seed: int, plan: dict[str, str]) ->
     for path in sorted((source.parent / "tokens").glob("*")):  # of the arm
         if path.name in ("manifest.json", PROVENANCE) or path.name.startswith("validation-"):
             copy(path, target.parent / "tokens" / path.name, whole)
-    write_json(target / RECORD, {"study": study.name, "condition": condition, "seed": seed, **plan})
+    write_json(target / STUDY_RECORD, {"study": study.name, "condition": condition, "seed": seed, **plan})
     return target
 
 
@@ -167,14 +166,17 @@ def finished(study: Study, condition: str, seed: int) -> bool:
 def analyse(study: Study) -> None:
     """Write the answer beside the plan, by the commands that answer any experiment, from the records."""
     runs = [run for block in study.blocks() for run in block]
-    names = study.conditions[:1] if study.pairs else list(dict.fromkeys(name for name, _ in runs))
     kind = ["--halves", str(study.pairs)] if study.pairs else ["--seeds", *map(str, study.seeds), "--experiment"]
+    kind += ["--controls", *study.controls] if study.controls else []
     place = ["--outputs", str(study.outputs), "--scale", study.scale]
-    prepare = [sys.executable, "-m", "mulfact.experiment.prepare", *place, "--conditions", *names, *kind]
+    prepare = [sys.executable, "-m", "mulfact.experiment.prepare", *place, "--conditions", *study.conditions, *kind]
     subprocess.run([*prepare, "--set", *study.overrides], check=True)
     settings = {"output_dir": study.folder / "report", "shared_dir": study.records}
+    if not study.pairs:
+        settings["plan"] = study.folder / "plan.md"
     if study.pairs:
-        program, recipe = "evals/halves.py", study.shared_dir / "halves" / names[0] / "recipes" / "halves.yaml"
+        (arm,) = study.conditions
+        program, recipe = "evals/halves.py", study.shared_dir / "halves" / arm / "recipes" / "halves.yaml"
     else:
         for target in ("benchmarks", "posttrain"):  # built again where the runs were made on another machine
             subprocess.run(study.make(target, runs[:1], 1), check=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mulfact.errors import UserError
-from mulfact.provenance import gpu_names, hash_file, input_hash, read_provenance, stage_output
+from mulfact.provenance import COURSE, gpu_names, hash_file, input_hash, read_provenance, stage_output
 
 
 @dataclasses.dataclass
@@ -108,6 +108,20 @@ def test_the_same_content_has_the_same_hash_and_other_content_another(tmp_path: 
     for name, text in (("a", "same"), ("b", "same"), ("c", "other")):
         write_stage(tmp_path / name, text)
     assert input_hash(tmp_path / "a") == input_hash(tmp_path / "b") != input_hash(tmp_path / "c")
+
+
+def test_a_model_made_again_is_the_same_whatever_its_training_says_of_times(tmp_path: Path) -> None:
+    """Else what stands on it would be trained again, or ask whether it may be."""
+
+    def made(name: str, weights: str, seconds: str) -> str:
+        with stage_output(tmp_path / name, {"seed": 0}, descriptions=COURSE) as folder:
+            (folder / "completions").mkdir()
+            (folder / "model.safetensors").write_text(weights)
+            for path in ("trainer_state.json", "training_summary.json", "completions/completions_00001.parquet"):
+                (folder / path).write_text(seconds)
+        return input_hash(tmp_path / name)
+
+    assert made("first", "a", "3.1") == made("again", "a", "2.9") != made("other", "b", "3.1")
 
 
 def test_inputs_that_are_missing_or_cut_short_are_refused(tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
 """Departures from the protocol: each is told, and a text that changed since makes the report exploratory."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from compared_experiment import edit_records, evaluated_on_these_benchmarks, load, write_compared
+from recipe_defaults import defaults
 from run_folders import readiness
 
 from mulfact.evals.compare import build_results
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.provenance import PROTOCOL, write_json
+from mulfact.evals.comparison.deviations import GATE, exploratory_because
+from mulfact.evals.comparison.deviations import PROTOCOL as FIXED
+from mulfact.layout import STUDY_RECORD
+from mulfact.provenance import PROTOCOL, hash_file, write_json
 
 
 @pytest.fixture
@@ -50,6 +55,32 @@ def test_a_protocol_that_changed_since_the_runs_makes_them_exploratory(experimen
     assert told == [
         "The protocol's text has changed since these ran: pretrain, sft, grpo, readiness, eval of every run."
     ]
+
+
+def test_a_plan_that_was_fixed_before_the_runs_stands_in_for_the_protocol(
+    experiment: CompareArguments, tmp_path: Path
+) -> None:
+    """Of a synthetic outcome, and of a protocol that was edited since: exploratory without the plan."""
+    plan, protocol = tmp_path / "plan.md", tmp_path / "protocol.md"
+    plan.write_text("The primary outcome is of synthetic problems.")
+    protocol.write_text(PROTOCOL.read_text() + "One more look.")
+    runs, benchmarks = load(experiment), {experiment.primary_task: {"source": "synthetic"}}
+    without = exploratory_because(replace(experiment, protocol=str(protocol)), runs, benchmarks, [])
+    assert len(without) == 2
+    planned = replace(experiment, protocol=str(protocol), plan=str(plan))
+    assert "under another text of the plan, or under none" in exploratory_because(planned, runs, benchmarks, [])[0]
+    for run in runs.values():
+        write_json(run.folder / STUDY_RECORD, {"plan_sha256": hash_file(plan)})
+    assert exploratory_because(planned, runs, benchmarks, []) == []
+    plan.write_text("Another outcome.")
+    assert len(exploratory_because(planned, runs, benchmarks, [])) == 1
+
+
+def test_the_recipe_is_what_the_protocol_fixes() -> None:
+    compare, gate = defaults("compare"), defaults("readiness")
+    compare["attribution"] = list(compare["attribution"])
+    assert {name: compare[name] for name in FIXED} == FIXED
+    assert {name: gate[name] for name in GATE} == GATE
 
 
 def test_stages_under_another_or_an_unknown_text_of_the_protocol_are_named(experiment: CompareArguments) -> None:

@@ -14,8 +14,9 @@ from run_folders import write_experiment
 from mulfact.errors import UserError
 from mulfact.evals.comparison.runs import load_run
 from mulfact.experiment import study as module
-from mulfact.experiment.study import RECORD, Study, committed, read_study, record_run
+from mulfact.experiment.study import Study, committed, read_study, record_run
 from mulfact.halves import half_names
+from mulfact.layout import STUDY_RECORD
 
 ARMS = ["baseline", "mulfact"]
 
@@ -122,11 +123,12 @@ def test_a_study_goes_on_from_its_records_and_is_analysed_once_all_are_there(
     assert [("SEEDS=0" in words, "CONDITIONS=baseline mulfact" in words) for words in made] == [(True, True)]
     assert "road: 2 runs are to do" in capsys.readouterr().out
     records = checkout / "docs/studies/road/runs"
-    (records / "mulfact/seed-0" / RECORD).unlink()
+    (records / "mulfact/seed-0" / STUDY_RECORD).unlink()
     shutil.rmtree("outputs")  # another machine, and one record was not committed
     made.clear()
     study(monkeypatch)
     blocks = [[word for word in words if word.startswith(("CONDITIONS", "SEEDS"))] for words in made if "runs" in words]
     assert blocks == [["CONDITIONS=mulfact", "SEEDS=0"], ["CONDITIONS=baseline mulfact", "SEEDS=1"]]
-    assert any("evals/compare.py" in words for words in made)
-    assert len(list(records.rglob(RECORD))) == 4
+    comparison = next(words for words in made if "evals/compare.py" in words)
+    assert comparison[comparison.index("--plan") + 1] == "docs/studies/road/plan.md"
+    assert len(list(records.rglob(STUDY_RECORD))) == 4
