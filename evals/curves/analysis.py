@@ -3,7 +3,7 @@
     results = analyse(read_pairs(Path("outputs/smoke"), "mulfact", 8), Settings(10_000, 0, 0.95))
 
 Bits and accuracy are tested at every point of the curve and in every prompt form, as one family a measure and kind of
-fact; their means over the curve, the tokens until a fact is known and the dose are single tests beside them.
+fact; means over the curve and ends, the tokens until a fact is known and the dose are single tests beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,6 +77,7 @@ def analyse_task(
                     for place, column in enumerate(own)
                 ],
                 "whole_curve": single([reduced(pair, over_the_curve) for pair in of_form], settings),
+                "end": single([reduced(pair, at_its_end) for pair in of_form], settings),
             }
             if measure == "bits":
                 result["units"] = of_units(pairs, task, form, of_form, counts)
@@ -102,8 +103,12 @@ def over_the_curve(difference: np.ndarray) -> np.ndarray:
     return difference.mean(axis=1, keepdims=True)
 
 
+def at_its_end(difference: np.ndarray) -> np.ndarray:
+    return difference[:, -1:]
+
+
 def over_the_curve_and_at_its_end(difference: np.ndarray) -> np.ndarray:
-    return np.stack([difference.mean(axis=1), difference[:, -1]], axis=1)
+    return np.concatenate([over_the_curve(difference), at_its_end(difference)], axis=1)
 
 
 def told(effects: Effects, column: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@
         write_page(json.load(open(folder / 'halves.json')), folder)"
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,28 @@ def write_page(results: Results, folder: Path) -> None:
 
 
 def headline(results: Results) -> list[str]:
-    """Return a sentence for each kind of fact and prompt form: the effect over the curve, with its test."""
+    """Return a sentence for each kind of fact and prompt form: when a fact is known, and how well at the end."""
     sentences = []
     for task in results["tasks"]:
         subject = "its token" if task["has_tokens"] else "another fact's token with its operands"
         for form in task["forms"]:
-            whole, end = form["bits"]["whole_curve"], form["bits"]["points"][-1]
+            known, end = form["known"], form["bits"]["end"]
             sentences.append(
-                f"{task['task']}, {form['form']}: {subject} changes the answer's bits by "
-                f"{signed_bits(whole['effect'])} over the curve (p {p_value(whole['p_value'])}) and by "
-                f"{signed_bits(end['effect'])} at its end (p {p_value(end['p_adjusted'])} over all points)."
+                f"{task['task']}, {form['form']}: with {subject} a fact is known after × {times(known['effect'])} the "
+                f"tokens ({interval(known, times)}), and at the end its answer costs {signed_bits(end['effect'])} bits "
+                f"({interval(end, signed_bits)})."
             )
     return sentences
+
+
+def times(log2: float) -> str:
+    return f"{2**log2:.2f}"
+
+
+def interval(test: dict[str, Any], shown: Callable[[float], str]) -> str:
+    """Return the interval over pairs, about other runs; of a single pair there is the p-value of its permutation."""
+    ends = test["interval_over_pairs"]
+    return f"p {p_value(test['p_value'])}" if ends is None else f"{shown(ends[0])} to {shown(ends[1])}"
 
 
 def points_found(results: Results, task: dict[str, Any]) -> list[str]:

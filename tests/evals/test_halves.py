@@ -36,6 +36,9 @@ def test_an_effect_that_comes_late_and_its_page(tmp_path: Path, monkeypatch: pyt
         assert point["effect"] == pytest.approx(effect, abs=0.12)
         assert point["effect"] == pytest.approx(point["with"] - point["without"], abs=0.05)
     assert [point["p_adjusted"] < 0.05 for point in products["bits"]["points"]] == [True, False, True, True]
+    end = products["bits"]["end"]
+    assert end["effect"] == pytest.approx(-1.0, abs=0.12)
+    assert end["interval_over_pairs"][0] < -1.0 < end["interval_over_pairs"][1]
     assert len(products["units"]) == 45
     assert {tuple(unit["unit"]) for unit in products["units"]} == set(UNITS)
     assert next(unit["count"] for unit in products["units"] if unit["unit"] == [2, 3]) == 1200  # 2*3 and 3*2
@@ -44,7 +47,12 @@ def test_an_effect_that_comes_late_and_its_page(tmp_path: Path, monkeypatch: pyt
     assert sums["dose"] is None
     page = (tmp_path / "out" / "halves.html").read_text()
     assert page.count("data:image/png") == 4
-    assert "(control)" in (tmp_path / "out" / "halves.md").read_text()
+    told = (tmp_path / "out" / "halves.md").read_text()
+    assert "(control)" in told
+    assert (
+        f"products, plain: with its token a fact is known after × {2 ** products['known']['effect']:.2f} the tokens"
+        in told
+    )
 
 
 def test_tokens_permuted_across_facts_show_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
