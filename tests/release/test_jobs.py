@@ -24,6 +24,7 @@ experiment:
 	! test -e fail
 	@if test -n "$(SLOW)"; then trap 'echo saved > $(OUTPUTS)/checkpoint; exit 1' TERM; sleep 60 & wait $$!; fi
 	echo $(SEEDS) > $(OUTPUTS)/two
+	test -z "$(LOSE)" || mv "$(LOSE)" "$(LOSE).lost"
 """
 
 
@@ -61,8 +62,8 @@ def checkout(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
         monkeypatch.setenv(f"{name}_NAME", "someone")
         monkeypatch.setenv(f"{name}_EMAIL", "someone@example.invalid")
-    for command in ("init --quiet", "add .", "commit --quiet --message x"):
-        subprocess.run(["git", *command.split()], check=True)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    commit("add", ".")
     return folder
 
 
@@ -73,22 +74,34 @@ def make_job(tmp_path: Path, *settings: str, flavor: str = "h200") -> Job:
 def container(job: Job, home: Path, **variables: str) -> subprocess.Popen[bytes]:
     """Start the command of a job as a container does: an empty folder, next to no environment."""
     home.mkdir()
-    return subprocess.Popen(job.command(), cwd=home, env={"PATH": os.environ["PATH"], "HOME": str(home), **variables})
+    clean = {"PATH": os.environ["PATH"], "HOME": str(home), "SAVE_SECONDS": "0.2", **variables}
+    return subprocess.Popen(job.command(), cwd=home, env=clean, start_new_session=True)
+
+
+def commit(*command: str) -> None:
+    subprocess.run(["git", *command], check=True)
+    subprocess.run(["git", "commit", "--quiet", "--all", "--message", "x"], check=True)
+
+
+def forget_times_and_modes(bucket: Path) -> None:
+    """Make of a folder what a bucket makes of one that is copied to it."""
+    for path in filter(Path.is_file, bucket.rglob("*")):
+        path.touch()
+        path.chmod(0o600)
 
 
 def test_a_second_submission_takes_up_what_the_first_one_left(checkout: Path, tmp_path: Path) -> None:
     api, outputs = StandIn(tmp_path / "bucket"), tmp_path / "bucket" / "outputs"
     (checkout / "fail").touch()
-    subprocess.run(["git", "add", "."], check=True)
-    subprocess.run(["git", "commit", "--quiet", "--message", "y"], check=True)
+    commit("add", ".")
     job = make_job(tmp_path)
     submit(api, job, "hf_secret")  # type: ignore[arg-type]
     assert container(job, tmp_path / "first").wait(60) == 2
     assert (outputs / "one" / "provenance.json").is_file()
     assert not (outputs / "two").exists()
 
-    subprocess.run(["git", "rm", "--quiet", "fail"], check=True)
-    subprocess.run(["git", "commit", "--quiet", "--message", "z"], check=True)
+    forget_times_and_modes(api.bucket)
+    commit("rm", "--quiet", "fail")
     job = make_job(tmp_path)
     submit(api, job, "hf_secret")  # type: ignore[arg-type]
     assert container(job, tmp_path / "second").wait(60) == 0
@@ -96,18 +109,34 @@ def test_a_second_submission_takes_up_what_the_first_one_left(checkout: Path, tm
     assert (outputs / "ran").read_text() == "first\n", "what was finished is not run again"
 
 
-def test_a_job_that_is_stopped_keeps_what_it_has(checkout: Path, tmp_path: Path) -> None:
-    job = make_job(tmp_path, "SLOW=1")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_job_that_is_stopped_or_lost_keeps_what_it_has(checkout: Path, tmp_path: Path, how: signal.Signals) -> None:
+    job, kept = make_job(tmp_path, "SLOW=1"), tmp_path / "bucket" / "outputs"
     submit(StandIn(tmp_path / "bucket"), job, "hf_secret")  # type: ignore[arg-type]
-    process = container(job, tmp_path / "home", SAVE_SECONDS="0.2")
-    kept = tmp_path / "bucket" / "outputs"
+    process = container(job, tmp_path / "home")
     deadline = time.monotonic() + 60
     while not (kept / "one" / "provenance.json").is_file():  # kept while the experiment is at work
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(how) if how == signal.SIGTERM else os.killpg(process.pid, how)
     assert process.wait(60) != 0
-    assert (kept / "checkpoint").read_text() == "saved\n"
+    assert (kept / "checkpoint").exists() == (how == signal.SIGTERM), "pretraining saves when it is stopped"
+
+    forget_times_and_modes(kept)
+    assert container(make_job(tmp_path), tmp_path / "second").wait(60) == 0
+    assert (kept / "two").read_text() == "0 1\n"
+    assert (kept / "ran").read_text() == "first\n", "what was finished is not run again"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["from the start", "at the end"])
+def test_a_bucket_that_cannot_be_written_fails_the_job(checkout: Path, tmp_path: Path, before: bool) -> None:
+    bucket = tmp_path / "bucket"
+    job = make_job(tmp_path, *([] if before else [f"LOSE={bucket}"]))
+    submit(StandIn(bucket), job, "hf_secret")  # type: ignore[arg-type]
+    if before:
+        (bucket / "last_job").mkdir()
+    assert container(job, tmp_path / "home").wait(60) == 1
+    assert (tmp_path / "home" / "mulfact" / "outputs" / "ran").exists() != before, "nothing was paid for in vain"
 
 
 def test_the_request_is_one_that_the_hub_takes(checkout: Path, tmp_path: Path) -> None:
