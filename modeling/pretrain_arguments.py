@@ -86,7 +86,7 @@ class OperationArguments:
     keep_checkpoints: int = setting("newest checkpoints that are kept, beside the best one")
     curve: int = setting("points of the run at which the weights are kept, spaced by the logarithm of tokens; 0: none")
     log_steps: int = setting("steps between log lines")
-    report_to: Literal["none", "tensorboard", "trackio"] = setting("where the curve goes beside metrics.jsonl")
+    report_to: Literal["none", "tensorboard"] = setting("where the curve goes beside metrics.jsonl")
     price_per_hour: float | None = setting("dollars for one device; adds the cost so far to the log lines")
 
 

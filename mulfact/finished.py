@@ -111,7 +111,7 @@ def examine(
         then, now = record["recipe"], json.loads(json.dumps(recipe))
         move = Move(str(then.get("output_dir") or output_dir), str(now.get("output_dir") or output_dir))
         found = Findings(
-            changed=changed_keys(move.there(without(then, free)), without(now, free)),
+            changed=[key for key in changed_keys(move.there(then), now) if not is_free(key, free)],
             broken=broken_files(output_dir, record, hashes),
             seconds=record.get("seconds"),
         )
@@ -126,9 +126,9 @@ def examine(
     return found
 
 
-def without(recipe: Mapping[str, Any], free: Collection[str]) -> dict[str, Any]:
-    """Return a recipe without what says where its stage writes, and without the keys in `free`."""
-    return {key: value for key, value in recipe.items() if key not in ("output_dir", "checkpoint_dir", *free)}
+def is_free(key: str, free: Collection[str]) -> bool:
+    """Return whether a key of a recipe, or the section above it, is in `free` or says where its stage writes."""
+    return any(f"{key}.".startswith(f"{name}.") for name in ("output_dir", "checkpoint_dir", *free))
 
 
 def current_hash(path: Path, hashes: Hashes) -> str:

@@ -51,7 +51,7 @@ class Option:
 
 
 def check_options(stage: str, section: Mapping[str, Any]) -> None:
-    """Raise UserError for a value that `trl <stage>` would refuse, or for a tracker that is not installed."""
+    """Raise UserError for a value that `trl <stage>` would refuse, or for a tracker that cannot be used."""
     options = options_of(stage)
     for key, value in section.items():
         if key in options and not options[key].takes(value):
@@ -60,8 +60,13 @@ def check_options(stage: str, section: Mapping[str, Any]) -> None:
             raise UserError(f"{stage}.{key} is {value!r}: TRL takes {options[key].expected()}")
     reports = section["report_to"]
     for name in [reports] if isinstance(reports, str) else reports or []:
-        if name in ("none", "all"):
+        if name == "none":
             continue
+        if name in ("trackio", "all"):
+            raise UserError(
+                f"{stage}.report_to is {name}: the live page of make's LIVE=1 is the Trackio project of all stages, "
+                "where these steps would stand twice; write none, or name another tracker"
+            )
         if name not in trackers():
             raise unknown("tracker", name, ("none", *trackers()), f"{stage}.report_to")
         if importlib.util.find_spec(name) is None:

@@ -1,11 +1,9 @@
-"""TensorBoard or Trackio, when a recipe asks for one, beside metrics.jsonl.
+"""TensorBoard, when a recipe asks for it, beside metrics.jsonl. One page of every stage is mulfact/experiment/live.py.
 
 tensorboard --logdir outputs/smoke                                          # every run below that folder
-TRACKIO_DIR=outputs/smoke/tracking trackio show --project smoke             # every run of a scale
 """
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +21,14 @@ def check_tracker(report_to: str) -> None:
 def start_tracker(accelerator: Accelerator, report_to: str, run_dir: Path, step: int, settings: dict[str, Any]) -> None:
     """Start the tracker of the recipe after step `step`; nothing leaves the output folder.
 
-    A resumed run goes on in the same place. Steps that were logged before a crash and are taken again replace the old
-    ones in TensorBoard; Trackio, which has no such thing, shows both.
+    A resumed run goes on in the same place: steps that were logged before a crash and are taken again replace the old.
     """
     if report_to == "none":
         return
-    scale, arm, seed = ("mulfact", "mulfact", *run_dir.resolve().parts[1:])[-3:]
-    os.environ.setdefault("TRACKIO_DIR", str(run_dir.parent.parent / "tracking"))  # read when it is imported
     accelerator.log_with = [report_to]
     accelerator.project_configuration.set_directories(str(run_dir))
     known = {key: value for key, value in settings.items() if value is not None}
-    options = {
-        "trackio": {"name": f"{arm}/{seed}", "resume": "allow"},
-        "tensorboard": {"purge_step": step + 1},
-    }
-    accelerator.init_trackers(scale if report_to == "trackio" else "tracking", config=known, init_kwargs=options)
+    accelerator.init_trackers("tracking", config=known, init_kwargs={"tensorboard": {"purge_step": step + 1}})
 
 
 def flat(record: dict[str, Any]) -> dict[str, float]:

@@ -18,9 +18,10 @@ from mulfact.modeling.pretrain_arguments import HOUSEKEEPING
 from mulfact.provenance import PROVENANCE, read_provenance
 
 KEPT_HASHES = ".hashes.json"
-# Settings that change nothing of what a stage makes: how fast it is made, how often it is saved and told.
+# Settings that change nothing of what a stage makes: how fast it is made, how often it is saved and told; the
+# last two stand in records of older versions.
 FREE = {"corpus": ("num_workers",), "tokens": ("num_workers",), "pretrain": HOUSEKEEPING,
-        "sft": ("report_to",), "grpo": ("report_to",)}  # fmt: skip
+        **dict.fromkeys(("sft", "grpo"), ("report_to", "project", "env.TRACKIO_DIR"))}  # fmt: skip
 # Stages whose product changes with their recipe, and with it what is trained on it.
 DECISIVE = ("corpus", "base_tokenizer", "posttrain", "tokenizer", *TRAINED)
 CHECKPOINTS = [output_of(Path(), stage).name for stage in TRAINED]

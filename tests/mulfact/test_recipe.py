@@ -179,14 +179,6 @@ def test_settings_that_cannot_work_are_refused(recipes: Path, override: str, mes
         compose(recipes, "smoke", "mulfact", 0, [override])
 
 
-def test_trackio_writes_below_the_outputs_in_every_stage(recipes: Path) -> None:
-    stages = compose(recipes, "smoke", "mulfact", 0, grid={"outputs": "elsewhere"})
-    for stage in ("sft", "grpo"):
-        assert stages[stage]["env"]["TRACKIO_DIR"] == "elsewhere/smoke/tracking"  # as modeling/pretraining/trackers.py
-        assert stages[stage]["project"] == "smoke"
-        assert stages[stage]["run_name"] == f"elsewhere/smoke/mulfact/seed-0/{stage}"
-
-
 def test_training_is_told_what_stops_a_completion_in_evaluation(recipes: Path) -> None:
     stages = compose(recipes, "smoke", "mulfact", 0, ['eval.stop_sequences.cot=["\\nQuestion:", "\\n\\n"]'])
     assert json.loads(stages["grpo"]["env"]["MULFACT_STOP_SEQUENCES"]) == ["\nQuestion:", "\n\n"]

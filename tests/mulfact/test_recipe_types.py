@@ -72,7 +72,7 @@ def test_an_arm_file_is_named_with_its_wrong_value(recipes: Path, tmp_path: Path
         ("corpus.benchmarks=null", None),
         ("pretrain.target_flops=1e15", 1e15),
         ("sft.warmup_steps=0.1", 0.1),
-        ("grpo.report_to=[tensorboard, trackio]", ["tensorboard", "trackio"]),
+        ("grpo.report_to=[tensorboard]", ["tensorboard"]),
         ("eval.max_samples=${grpo.max_steps}", 30),
         ("posttrain.gsm8k=openai/gsm8k", "openai/gsm8k"),
     ],

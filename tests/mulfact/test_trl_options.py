@@ -50,6 +50,8 @@ def test_trl_takes_the_recipes_of_every_scale(repository: Path, scale: str) -> N
         ("grpo.num_iterations=1.5", "grpo.num_iterations is 1.5: TRL takes int"),
         ("sft.report_to=wandbb", "did you mean 'wandb'"),
         ("grpo.report_to=[none, neptune]", "grpo.report_to is neptune, which is not installed"),
+        ("sft.report_to=trackio", "sft.report_to is trackio: the live page of make's LIVE=1 is the Trackio project"),
+        ("grpo.report_to=all", "grpo.report_to is all: the live page"),
         ("sft.lora_rank=4", "unknown key 'sft.lora_rank'"),
     ],
 )

@@ -1,8 +1,6 @@
-"""The trackers receive the whole curve, offline, and write it where the run is."""
+"""TensorBoard receives the whole curve, offline, and writes it where the run is."""
 
 import importlib.util
-import json
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -29,51 +27,32 @@ def losses(folder: Path) -> list[tuple[int, float]]:
     return [(record["step"], record["loss"]) for record in curve(folder) if "loss" in record]
 
 
-def run(tmp_path: Path, report_to: str) -> Path:
-    folder = tmp_path / "scale" / "arm" / "seed-0"
-    folder.mkdir(parents=True)
-    result = pretrain(write_recipe(folder, report_to=report_to))
-    assert result.returncode == 0, result.stderr
-    return folder
-
-
 def test_tensorboard_has_the_curve(tmp_path: Path) -> None:
-    folder = run(tmp_path, "tensorboard")
-    events = EventAccumulator(str(folder / "tracking"))
+    result = pretrain(write_recipe(tmp_path, report_to="tensorboard"))
+    assert result.returncode == 0, result.stderr
+    events = EventAccumulator(str(tmp_path / "tracking"))
     events.Reload()
-    assert [(event.step, pytest.approx(event.value)) for event in events.Scalars("loss")] == losses(folder)
+    assert [(event.step, pytest.approx(event.value)) for event in events.Scalars("loss")] == losses(tmp_path)
     assert {"tokens_per_second", "validation/bits_per_byte"} <= set(events.Tags()["scalars"])
 
 
 def test_tensorboard_shows_a_step_once_that_was_taken_again_after_a_crash(tmp_path: Path, repository: Path) -> None:
-    folder = tmp_path / "scale" / "arm" / "seed-0"
-    folder.mkdir(parents=True)
-    recipe = write_recipe(folder, report_to="tensorboard")
+    recipe = write_recipe(tmp_path, report_to="tensorboard")
     lost = subprocess.run(
         [sys.executable, "-c", DIES_AFTER_STEP_7, "--config", str(recipe)], cwd=repository, check=False
     )
     assert lost.returncode == 9
     assert pretrain(recipe).returncode == 0
-    events = EventAccumulator(str(folder / "tracking"))
+    events = EventAccumulator(str(tmp_path / "tracking"))
     events.Reload()
-    assert [event.step for event in events.Scalars("loss")] == [step for step, _ in losses(folder)]
-
-
-def test_trackio_has_the_curve_under_the_name_of_the_run(tmp_path: Path) -> None:
-    folder = run(tmp_path, "trackio")
-    (database,) = (tmp_path / "scale" / "tracking").glob("scale*.db")
-    with sqlite3.connect(database) as connection:
-        rows = connection.execute("select run_name, step, metrics from metrics order by step").fetchall()
-    assert {name for name, _, _ in rows} == {"arm/seed-0"}
-    logged = [(step, json.loads(metrics)["loss"]) for _, step, metrics in rows if "loss" in json.loads(metrics)]
-    assert logged == losses(folder)
+    assert [event.step for event in events.Scalars("loss")] == [step for step, _ in losses(tmp_path)]
 
 
 def test_a_tracker_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     check_tracker("none")
-    with pytest.raises(UserError, match="pip install trackio"):
-        check_tracker("trackio")
+    with pytest.raises(UserError, match="pip install tensorboard"):
+        check_tracker("tensorboard")
 
 
 def test_nested_numbers_are_flat_and_the_step_is_no_number() -> None:

@@ -130,6 +130,7 @@ def test_other_benchmarks_restart_no_training_as_long_as_no_document_changes(
         ("corpus.seed=5", 6), ("posttrain.seed=5", 4), ("base_tokenizer.vocab_size=512", 6),
         ("pretrain.save_steps=7", 0), ("pretrain.num_processes=2", 0), ("corpus.num_workers=2", 0),
         ("tokens.min_fact_share=0.0001", 0), ("eval.batch_size=3", 0),
+        ("sft.env.TRACKIO_DIR=elsewhere", 0),
     ],
 )  # fmt: skip
 def test_finished_trainings_that_a_change_would_discard_are_named(
@@ -217,10 +218,13 @@ def test_a_new_file_of_a_source_is_found(repository: Path, tmp_path: Path) -> No
 
 def test_a_record_that_proves_nothing_is_not_believed(tmp_path: Path) -> None:
     folder = tmp_path / "stage"
-    with stage_output(folder, {"output_dir": str(folder), "seed": 1}) as partial:
+    recipe = {"output_dir": str(folder), "seed": 1, "env": {"A": 1, "AB": 1}}
+    with stage_output(folder, recipe) as partial:
         (partial / "product.txt").write_text("text")
-    assert why_not(folder, {"output_dir": str(folder), "seed": 1}, Hashes()) == ""
-    assert why_not(folder, {"output_dir": str(folder), "seed": 2}, Hashes()) == "changed: seed"
+    assert why_not(folder, recipe, Hashes()) == ""
+    assert why_not(folder, recipe | {"seed": 2}, Hashes()) == "changed: seed"
+    assert why_not(folder, recipe | {"env": {"A": 2, "AB": 2}}, Hashes(), free=("env.A",)) == "changed: env.AB"
+    assert why_not(folder, recipe | {"env": {}}, Hashes(), free=("env",)) == ""
     for text in ("", "[]", "{}", '{"recipe": 1}'):
         (folder / "provenance.json").write_text(text)
         assert why_not(folder, {"seed": 1}, Hashes()) == "cut short or edited: provenance.json"
