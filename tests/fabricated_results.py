@@ -181,10 +181,10 @@ def arm_of(condition: str, place: int) -> dict[str, Any]:
 def readiness(conditions: list[str], seeds: list[int], gated: bool) -> dict[str, Any]:
     """Return a gate that all runs pass, or only the reference's."""
     return {
-        "prompts": 64, "samples": 8, "threshold": 0.1,
+        "prompts": 64, "samples": 8, "threshold": 0.2,
         "runs": [
             {"condition": arm, "seed": seed, "pass_at_1": 0.021, "pass_at_k": 0.063 if gated and place else 0.141,
-             "mixed_groups": 0.1, "decision": "stopped" if gated and place else "passed"}
+             "mixed_groups": 0.16 if gated and place else 0.27, "decision": "stopped" if gated and place else "passed"}
             for place, arm in enumerate(conditions) for seed in seeds
         ],
     }  # fmt: skip

@@ -16,6 +16,8 @@ from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.runs import check_comparable
 from mulfact.provenance import write_json
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> CompareArguments:
@@ -72,7 +74,7 @@ def test_another_gate_than_the_protocols_is_a_deviation(experiment: CompareArgum
     for path in Path(experiment.shared_dir).glob("*/seed-*/readiness/readiness.json"):
         write_json(path, readiness(0.5) | {"threshold": 0.05})
     deviations = build_results(experiment, load(experiment))["protocol"]["deviations"]
-    assert "readiness.threshold is 0.05; the protocol fixes 0.1." in deviations
+    assert "readiness.threshold is 0.05; the protocol fixes 0.2." in deviations
 
 
 def test_a_forced_run_below_the_threshold_is_compared_after_grpo(experiment: CompareArguments) -> None:
@@ -119,6 +121,6 @@ def test_the_command_compares_what_the_gate_left(
     config.write_text(yaml.safe_dump(asdict(gated)))
     monkeypatch.setattr("sys.argv", ["compare.py", "--config", str(config)])
     main()
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "GRPO is not compared: its gate stopped 1 of 6 runs" in shown
-    assert "report.html" in shown
+    assert "report.html" in capsys.readouterr().out
+    told = (Path(gated.output_dir) / "results.md").read_text()
+    assert "GRPO is not compared: its gate stopped 1 of 6 runs" in " ".join(told.split())

@@ -12,6 +12,8 @@ from fabricated_curves import UNITS, draw, write_curve, write_pair
 from mulfact.evals import halves
 from mulfact.layout import run_folder
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> dict[str, Any]:
     recipe = {"output_dir": str(tmp_path / "out"), "shared_dir": str(tmp_path / "smoke"), "arm": "facts", "pairs": 2,

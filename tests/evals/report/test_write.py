@@ -17,6 +17,8 @@ from mulfact.evals.report.answer import summary_table
 from mulfact.evals.report.filters import interval_points
 from mulfact.evals.report.write import mark_facts, write_report
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ARMS = ["baseline", "mulfact", "mulfact_strict", "placebo", "fifth_arm"]
 VOID = {"meta", "img", "br", "wbr", "link", "hr"}
 
@@ -279,33 +281,33 @@ def test_where_the_gate_stopped_grpo_the_report_opens_with_it(tmp_path: Path) ->
     told = html.index("<b>Pre-registered fallback.</b> GRPO is not compared: its gate stopped runs.")
     assert html.index("<h1>") < told < html.index("What may be concluded")
     gate = html[told : html.index("What may be concluded")]
-    assert gate.count("14.1 ✓") == gate.count("6.3 ✗") == 2
-    assert "GRPO starts where the share reaches 10%" in gate
+    assert gate.count("27.0 ✓") == gate.count("16.0 ✗") == 2
+    assert "GRPO starts where the share reaches 20%" in gate
     assert "its rule for runs that the gate stops, not a deviation" in html
     assert "Not compared: the gate before GRPO stopped at least one run" in html
     assert "There is no log of GRPO" not in html
     assert not (tmp_path / "figures/grpo.png").exists()
     short = (tmp_path / "results.md").read_text()
     assert short.index("Pre-registered fallback: GRPO is not compared") < short.index("| stage | task |")
-    assert "| mulfact | 2.1 / 6.3, stopped | 2.1 / 6.3, stopped |" in short
+    assert "| mulfact | 16.0 / 6.3, stopped | 16.0 / 6.3, stopped |" in short
 
 
 def test_what_the_gate_found_is_shown_where_all_passed_too(two_by_one: Written) -> None:
     folder, _, html = two_by_one
-    assert html.count("14.1 ✓") == 2
-    assert html.index("Before GRPO: what there was to reinforce") < html.index("14.1 ✓") < html.index("The log of GRPO")
+    assert html.count("27.0 ✓") == 2
+    assert html.index("Before GRPO: what there was to reinforce") < html.index("27.0 ✓") < html.index("The log of GRPO")
     assert "fallback" not in html
-    assert "| mulfact | 2.1 / 14.1, passed |" in (folder / "results.md").read_text()
+    assert "| mulfact | 27.0 / 14.1, passed |" in (folder / "results.md").read_text()
 
 
 def test_a_forced_run_is_marked(tmp_path: Path) -> None:
     results = fabricate(ARMS[:2], [0])
-    results["readiness"]["runs"][1].update(pass_at_k=0.05, decision="forced")
+    results["readiness"]["runs"][1].update(mixed_groups=0.05, decision="forced")
     write_report(results, tmp_path)
     html = (tmp_path / "report.html").read_text()
     assert "5.0 !" in html
     assert "! below it, but started by" in html
-    assert "2.1 / 5.0, forced" in (tmp_path / "results.md").read_text()
+    assert "5.0 / 14.1, forced" in (tmp_path / "results.md").read_text()
 
 
 def terminal(results: dict[str, Any]) -> str:
@@ -344,7 +346,7 @@ def test_every_field_is_documented(repository: Path) -> None:
     results = fabricate(ARMS[:3], [0, 1, 2])
     fields = set(results) - {"curves"}
     for value in results.values():
-        if isinstance(value, list) and isinstance(value[0], dict):
+        if isinstance(value, list) and value and isinstance(value[0], dict):
             fields |= set(value[0])
     fields |= {field for curves in results["curves"].values() for field in curves[0]["points"][0]}
     fields |= set(results["differences"][0]["mcnemar"]["0"]) | set(results["examples"][0]["completions"]["baseline"])
