@@ -44,6 +44,8 @@ def main() -> None:
     names = [benchmark.name for benchmark in read_benchmarks(arguments.benchmarks)]
     ours = pd.read_parquet(Path(arguments.output_dir) / stage / "predictions.parquet")
     theirs = run_lm_eval(arguments, checkpoint, options.tasks, names, options.output_dir)
+    if arguments.max_samples is not None:
+        theirs = {name: rows[rows["item_id"].isin(ours["item_id"])] for name, rows in theirs.items()}
     rows = [compare(name, ours[ours["task"] == name], theirs[name]) for name in names]
     print_table(rows, checkpoint)
     check(rows)
