@@ -5,6 +5,7 @@ and it is known by its questions: synthetic problems in its form, or a part of i
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,12 @@ def is_gsm8k(benchmark: Path) -> bool:
     """Return whether a benchmark's file asks GSM8K's whole test split, question for question."""
     if not benchmark.is_file():
         return False
-    questions = [" ".join(question_of(row["prompt"]).split()) for _, row in read_jsonl(benchmark)]
-    return hashlib.sha256("\n".join(sorted(questions)).encode()).hexdigest() == QUESTIONS_SHA256
+    return hash_questions(row["prompt"] for _, row in read_jsonl(benchmark)) == QUESTIONS_SHA256
+
+
+def hash_questions(prompts: Iterable[str]) -> str:
+    questions = sorted(" ".join(question_of(prompt).split()) for prompt in prompts)
+    return hashlib.sha256("\n".join(questions).encode()).hexdigest()
 
 
 def write_eval_results(folder: Path, benchmarks: Path, rows: list[dict[str, Any]], seed: int, report_id: str) -> None:

@@ -11,6 +11,7 @@ import base64
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NoReturn
@@ -60,13 +61,14 @@ class HubServer(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing when a client was killed: that is part of the tests."""
 
-    def fault(self, request: str) -> Fault | None:
+    def fault(self, request: str) -> Fault:
+        """Return what goes wrong with this request; mostly a fault that does nothing."""
         with self.lock:
             for fault in self.faults:
                 if fault.times > 0 and re.search(fault.where, request):
                     fault.times -= 1
                     return fault
-        return None
+        return Fault("")
 
     def uploads(self) -> list[str]:
         """Return what was sent to be stored: large files and commits, by path."""
@@ -98,38 +100,34 @@ class Handler(BaseHTTPRequestHandler):
         for observe in self.server.observers:
             observe(self.call)
         fault = self.server.fault(f"{self.command} {self.path}")
-        self.cut = bool(fault and fault.cut)
-        if fault and self.command == "PUT" and (fault.cut or fault.stall):
-            self.call.body = self.rfile.read(int(self.headers["Content-Length"]) // 2)
+        self.cut, length = fault.cut, int(self.headers.get("Content-Length", 0))
+        if self.command == "PUT" and (fault.cut or fault.stall):
+            self.call.body = self.rfile.read(length // 2)
             if fault.stall:
                 fault.stall.set()
                 threading.Event().wait()
-            self.close_connection = True
-            self.connection.close()
+            self.hang_up()
             return
-        self.call.body = self.read_body()
-        if fault and fault.slow:
-            threading.Event().wait(fault.slow)
-        if fault and fault.status:
-            self.send_json(fault.status, {"error": fault.message}, fault.headers)
-            return
+        self.call.body = self.rfile.read(length)
+        time.sleep(fault.slow)
         try:
-            self.route()
+            if fault.status:
+                self.send_json({"error": fault.message}, fault.status, fault.headers)
+            else:
+                self.route()
         except Refused as refused:
             extra = {"X-Error-Code": refused.code} if refused.code else {}
-            self.send_json(refused.status, refused.content, {**extra, "X-Error-Message": refused.message})
+            self.send_json(refused.content, refused.status, {**extra, "X-Error-Message": refused.message})
 
-    def read_body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-            chunks = []
-            while size := int(self.rfile.readline().split(b";")[0], 16):
-                chunks.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(chunks)
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    @property
+    def body(self) -> Any:
+        return json.loads(self.call.body)
 
-    def send_json(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
+    def hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.close()
+
+    def send_json(self, content: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.send_bytes(status, json.dumps(content).encode(), {"Content-Type": "application/json", **(headers or {})})
 
     def send_bytes(self, status: int, content: bytes, headers: dict[str, str]) -> None:
@@ -138,22 +136,18 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "HEAD":
-            return
-        if self.cut:
-            self.wfile.write(content[: len(content) // 2])
+        if self.command != "HEAD":
+            self.wfile.write(content[: len(content) // 2] if self.cut else content)
             self.wfile.flush()
-            self.close_connection = True
-            self.connection.close()
-            return
-        self.wfile.write(content)
+            if self.cut:
+                self.hang_up()
 
     # ------------------------------------------------------------ who may do what
 
     def token(self) -> str | None:
         return (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
 
-    def writer(self) -> None:
+    def check_right_to_write(self) -> None:
         token = self.token()
         if token not in self.server.tokens:
             self.refuse(401, "Invalid credentials in Authorization header")
@@ -179,29 +173,33 @@ class Handler(BaseHTTPRequestHandler):
     # ------------------------------------------------------------ routes
 
     def route(self) -> None:
+        """Let the action of this address answer: for who may do that, and with the repository that is named."""
         for pattern, action in ROUTES:
-            match = re.fullmatch(pattern, f"{self.command} {self.path}")
-            if match:
+            if match := re.fullmatch(pattern, f"{self.command} {self.path}"):
+                named: dict[str, Any] = match.groupdict()
                 with self.server.lock:
-                    action(self, **match.groupdict())
+                    if self.command not in ("GET", "HEAD") and action not in NEEDS_NO_RIGHT:
+                        self.check_right_to_write()
+                    if "kind" in named:
+                        kind = (named.pop("kind") or "models").rstrip("/").removesuffix("s")
+                        named["repo"] = self.repo(kind, named.pop("repo_id"))
+                    action(self, **named)
                 return
         self.refuse(404, f"no route for {self.command} {self.path}", "EntryNotFound")
 
     def whoami(self) -> None:
         if self.token() not in self.server.tokens:
             self.refuse(401, "Invalid credentials in Authorization header")
-        self.send_json(200, {"type": "user", "name": "someone", "orgs": []})
+        self.send_json({"type": "user", "name": "someone", "orgs": []})
 
     def validate_yaml(self) -> None:
-        content = json.loads(self.call.body)["content"]
-        errors = metadata_errors(content)
+        errors = metadata_errors(self.body["content"])
         if errors:
             self.refuse(400, "invalid", content={"errors": [{"message": error} for error in errors]})
-        self.send_json(200, {"errors": [], "warnings": []})
+        self.send_json({"errors": [], "warnings": []})
 
     def create_repo(self) -> None:
-        self.writer()
-        body = json.loads(self.call.body)
+        body = self.body
         key = (body.get("type", "model"), f"{body['organization']}/{body['name']}")
         if (key[0] == "space") != (body.get("sdk") == "static"):
             self.refuse(400, "a Space needs an sdk, and nothing else has one")
@@ -209,45 +207,37 @@ class Handler(BaseHTTPRequestHandler):
         if key in self.server.store.repos:
             self.refuse(409, "You already created this repo", content={"error": "already created", "url": url})
         self.server.store.create(*key, private=body.get("visibility") == "private")
-        self.send_json(200, {"url": url, "name": key[1], "id": "0"})
+        self.send_json({"url": url, "name": key[1], "id": "0"})
 
-    def settings(self, kind: str, repo_id: str) -> None:
-        self.writer()
-        self.repo(kind, repo_id).private = json.loads(self.call.body)["visibility"] == "private"
-        self.send_json(200, {})
+    def settings(self, repo: Repo) -> None:
+        repo.private = self.body["visibility"] == "private"
+        self.send_json({})
 
-    def repo_info(self, kind: str, repo_id: str, revision: str | None = None) -> None:
-        repo = self.repo(kind, repo_id)
-        files = self.files(repo, revision or "main")
-        commit = repo.resolve(revision or "main")
-        self.send_json(200, repo.info() | {"sha": commit, "siblings": [{"rfilename": path} for path in files]})
+    def repo_info(self, repo: Repo, revision: str = "main") -> None:
+        siblings = [{"rfilename": path} for path in self.files(repo, revision)]
+        self.send_json(repo.info() | {"sha": repo.resolve(revision), "siblings": siblings})
 
-    def refs(self, kind: str, repo_id: str) -> None:
-        repo = self.repo(kind, repo_id)
+    def refs(self, repo: Repo) -> None:
         tags = [{"name": n, "ref": f"refs/tags/{n}", "targetCommit": oid} for n, oid in repo.tags.items()]
         branches = [{"name": n, "ref": f"refs/heads/{n}", "targetCommit": oid} for n, oid in repo.branches.items()]
-        self.send_json(200, {"branches": branches, "converts": [], "tags": tags})
+        self.send_json({"branches": branches, "converts": [], "tags": tags})
 
-    def tree(self, kind: str, repo_id: str, revision: str, folder: str | None = None) -> None:
-        entries = tree(
-            self.files(self.repo(kind, repo_id), revision),
-            folder or "",
-            self.query.get("recursive", ["false"])[0].lower() in ("true", "1"),
-        )
+    def tree(self, repo: Repo, revision: str, folder: str | None = None) -> None:
+        recursive = self.query.get("recursive", ["false"])[0].lower() in ("true", "1")
+        entries = tree(self.files(repo, revision), folder or "", recursive)
         if folder and not entries:
             self.refuse(404, f"{folder} does not exist", "EntryNotFound")
-        self.send_json(200, entries)
+        self.send_json(entries)
 
-    def paths_info(self, kind: str, repo_id: str, revision: str) -> None:
-        files = self.files(self.repo(kind, repo_id), revision)
+    def paths_info(self, repo: Repo, revision: str) -> None:
+        files = self.files(repo, revision)
         wanted = parse_qs(self.call.body.decode()).get("paths", [])
         folders = [path for path in wanted if any(name.startswith(f"{path}/") for name in files)]
         entries = [describe(path, files[path]) for path in wanted if path in files]
-        self.send_json(200, entries + [{"type": "directory", "path": path, "oid": "0" * 40} for path in folders])
+        self.send_json(entries + [{"type": "directory", "path": path, "oid": "0" * 40} for path in folders])
 
-    def preupload(self, kind: str, repo_id: str, revision: str) -> None:
-        self.writer()
-        files = self.files(self.repo(kind, repo_id), revision)
+    def preupload(self, repo: Repo, revision: str) -> None:
+        files = self.files(repo, revision)
         answer = [
             {
                 "path": entry["path"],
@@ -255,32 +245,26 @@ class Handler(BaseHTTPRequestHandler):
                 "shouldIgnore": False,
                 "oid": files[entry["path"]].oid if entry["path"] in files else None,
             }
-            for entry in json.loads(self.call.body)["files"]
+            for entry in self.body["files"]
         ]
-        self.send_json(200, {"files": answer})
+        self.send_json({"files": answer})
 
-    def lfs_batch(self, prefix: str | None, repo_id: str) -> None:
-        self.writer()
+    def lfs_batch(self, repo: Repo) -> None:
         objects = [
             entry
-            | (
-                {}
-                if entry["oid"] in self.server.store.large_files
-                else {"actions": {"upload": {"href": f"{self.server.url}/lfs/{entry['oid']}"}}}
-            )
-            for entry in json.loads(self.call.body)["objects"]
+            if entry["oid"] in self.server.store.large_files
+            else entry | {"actions": {"upload": {"href": f"{self.server.url}/lfs/{entry['oid']}"}}}
+            for entry in self.body["objects"]
         ]
-        self.send_json(200, {"transfer": "basic", "objects": objects})
+        self.send_json({"transfer": "basic", "objects": objects})
 
     def lfs_put(self, oid: str) -> None:
         """Take a large file; like a presigned address, this one needs no token."""
         self.server.store.large_files[oid] = self.call.body
         self.send_bytes(200, b"", {})
 
-    def commit(self, kind: str, repo_id: str, revision: str) -> None:
-        self.writer()
-        repo, store = self.repo(kind, repo_id), self.server.store
-        files = dict(self.files(repo, revision))
+    def commit(self, repo: Repo, revision: str) -> None:
+        store, files = self.server.store, dict(self.files(repo, revision))
         for line in self.call.body.splitlines():
             entry = json.loads(line)
             key, value = entry["key"], entry["value"]
@@ -299,37 +283,32 @@ class Handler(BaseHTTPRequestHandler):
         if revision not in repo.branches:
             self.refuse(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         oid = repo.commit(files, revision)
-        self.send_json(200, {"commitUrl": f"{self.server.url}/{repo_id}/commit/{oid}", "commitOid": oid})
+        self.send_json({"commitUrl": f"{self.server.url}/{repo.repo_id}/commit/{oid}", "commitOid": oid})
 
-    def create_branch(self, kind: str, repo_id: str, revision: str) -> None:
-        self.writer()
-        repo = self.repo(kind, repo_id)
+    def create_branch(self, repo: Repo, revision: str) -> None:
         if revision in repo.branches:
             self.refuse(409, "Branch already exists")
         repo.branches[revision] = repo.head
-        self.send_json(200, {})
+        self.send_json({})
 
-    def create_tag(self, kind: str, repo_id: str, revision: str) -> None:
-        self.writer()
-        repo, body = self.repo(kind, repo_id), json.loads(self.call.body)
-        if body["tag"] in repo.tags:
+    def create_tag(self, repo: Repo, revision: str) -> None:
+        tag = self.body["tag"]
+        if tag in repo.tags:
             self.refuse(409, "Tag already exists")
-        repo.tags[body["tag"]] = repo.resolve(revision) or self.refuse(404, "no such revision", "RevisionNotFound")
-        repo.messages[body["tag"]] = body.get("message", "")
-        self.send_json(200, {})
+        repo.tags[tag] = repo.resolve(revision) or self.refuse(404, "no such revision", "RevisionNotFound")
+        repo.messages[tag] = self.body.get("message", "")
+        self.send_json({})
 
-    def delete_tag(self, kind: str, repo_id: str, revision: str) -> None:
-        self.writer()
-        if self.repo(kind, repo_id).tags.pop(revision, None) is None:
+    def delete_tag(self, repo: Repo, revision: str) -> None:
+        if repo.tags.pop(revision, None) is None:
             self.refuse(404, "no such tag", "RevisionNotFound")
-        self.send_json(200, {})
+        self.send_json({})
 
-    def resolve(self, prefix: str | None, repo_id: str, revision: str, file: str) -> None:
-        repo = self.repo((prefix or "models/")[:-2], repo_id)
+    def resolve(self, repo: Repo, revision: str, file: str) -> None:
         blob = self.files(repo, revision).get(file)
         commit = {"X-Repo-Commit": repo.resolve(revision) or ""}
         if blob is None:
-            self.send_json(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound", **commit})
+            self.send_json({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound", **commit})
             return
         content = self.server.store.content(blob)
         headers = {"ETag": f'"{blob.oid}"', "Accept-Ranges": "bytes", **commit}
@@ -344,8 +323,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_bytes(200, content, headers)
 
     def create_collection(self) -> None:
-        self.writer()
-        body = json.loads(self.call.body)
+        body = self.body
         slug = f"{body['namespace']}/{body['title'].lower().replace(' ', '-')}-0123456789abcdef01234567"
         if slug in self.server.store.collections:
             self.refuse(409, "exists", content={"error": "exists", "slug": slug})
@@ -354,29 +332,27 @@ class Handler(BaseHTTPRequestHandler):
             "lastUpdated": "2026-01-01T00:00:00.000Z", "private": body["private"], "theme": "blue", "upvotes": 0,
             "description": body.get("description"),
         }  # fmt: skip
-        self.send_json(200, self.server.store.collections[slug])
+        self.send_json(self.server.store.collections[slug])
 
     def collection(self, slug: str) -> None:
-        self.send_json(200, self.server.store.collections.get(slug) or self.refuse(404, "no such collection"))
+        self.send_json(self.server.store.collections.get(slug) or self.refuse(404, "no such collection"))
 
     def change_collection(self, slug: str) -> None:
-        self.writer()
-        self.server.store.collections[slug] |= json.loads(self.call.body)
-        self.send_json(200, {"data": self.server.store.collections[slug]})
+        self.server.store.collections[slug] |= self.body
+        self.send_json({"data": self.server.store.collections[slug]})
 
     def add_item(self, slug: str) -> None:
-        self.writer()
-        found, item = self.server.store.collections[slug], json.loads(self.call.body)["item"]
+        found, item = self.server.store.collections[slug], self.body["item"]
         self.repo(item["type"], item["id"])
         if any((old["id"], old["type"]) == (item["id"], item["type"]) for old in found["items"]):
             self.refuse(409, "already in the collection")
         found["items"].append({"_id": str(len(found["items"])), **item, "position": len(found["items"])})
-        self.send_json(200, found)
+        self.send_json(found)
 
 
 NAME = r"(?P<repo_id>[\w.-]+/[\w.-]+)"
-API = rf"/api/(?P<kind>model|dataset|space)s/{NAME}"
-PREFIX = r"(?P<prefix>(?:datasets|spaces)/)?"
+API = rf"/api/(?P<kind>models|datasets|spaces)/{NAME}"
+PREFIX = r"(?P<kind>(?:datasets|spaces)/)?"
 REVISION = r"(?P<revision>[^/]+)"
 ROUTES: list[tuple[str, Callable[..., None]]] = [
     (r"GET /api/whoami-v2", Handler.whoami),
@@ -401,6 +377,7 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
     (r"PATCH /api/collections/(?P<slug>[\w.-]+/[\w.-]+)", Handler.change_collection),
     (r"POST /api/collections/(?P<slug>[\w.-]+/[\w.-]+)/items", Handler.add_item),
 ]
+NEEDS_NO_RIGHT = (Handler.validate_yaml, Handler.paths_info, Handler.lfs_put)
 
 
 def main() -> None:

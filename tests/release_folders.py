@@ -24,6 +24,7 @@ from mulfact.tokenizers.card import tokenizer_card
 STAGES = ("pretrain", "sft", "grpo")
 TOKENIZERS = {"baseline": "baseline", "mulfact": "weak"}
 WINDOW = 512
+ITEMS = 2
 BENCHMARKS = {
     "gsm8k_cot": ("gsm8k", "cot", "Question: Six hens lay {n} eggs each. How many eggs?\nSolution:", "synthetic"),
     "table_9": ("arithmetic", "direct", "Question: What is 6 × {n}?\nAnswer:", "generated"),
@@ -88,7 +89,7 @@ def write_data(shared_dir: Path) -> None:
             ]  # fmt: skip
             (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
             told = f"{source} items"
-            entries[name] = {"family": family, "items": 2, "source": source, "style": style, "description": told}
+            entries[name] = {"family": family, "items": ITEMS, "source": source, "style": style, "description": told}
         manifest = {"benchmarks": entries}
         write_json(folder / "manifest.json", manifest)
         describe_benchmarks(folder, manifest)
@@ -149,7 +150,7 @@ def write_run(shared_dir: Path, condition: str, seed: int, stages: tuple[str, ..
 def write_report(shared_dir: Path, seeds: tuple[int, ...], gated: bool) -> None:
     results = fabricate(list(TOKENIZERS), list(seeds), gated)
     for row in results["accuracy"]:  # what a model that was never trained gets
-        row["seeds"] = dict.fromkeys(row["seeds"], 0.0)
+        row |= {"seeds": dict.fromkeys(row["seeds"], 0.0), "items": ITEMS}
     results["benchmarks"]["gsm8k_cot"]["source"] = "/data/sets/gsm8k"
     runs = [shared_dir / condition / f"seed-{seed}" for condition in TOKENIZERS for seed in seeds]
     inputs = [path for run in runs for path in (run / "eval", run / "ledger.json")]

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from mulfact.release.staging import stage_files
 pytestmark = pytest.mark.xdist_group("cards")  # one experiment for all of them
 
 ARMS, ORG = ["baseline", "mulfact"], "someone"
+WEIGHTS = "baseline/seed-0/sft_final/model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -122,17 +124,9 @@ def test_the_same_experiment_gives_the_same_cards(written: dict[str, str], share
 # ---------------------------------------------------------------- numbers of other checkpoints
 
 
-@pytest.fixture
-def copy(shared_dir: Path, tmp_path: Path) -> Path:
-    shutil.copytree(shared_dir, tmp_path / "outputs" / "smoke")
-    return tmp_path / "outputs" / "smoke"
-
-
-def test_a_lora_adapter_is_published_beside_the_merged_model(shared_dir: Path, tmp_path: Path) -> None:
+def test_a_lora_adapter_is_published_beside_the_merged_model(copy: Path, tmp_path: Path) -> None:
     """The card's own line loads it, over the checkpoint that it was trained on, and gives the adapted model."""
-    experiment = tmp_path / "outputs" / "smoke"
-    shutil.copytree(shared_dir, experiment)
-    run = experiment / "baseline" / "seed-0"
+    run = copy / "baseline" / "seed-0"
     adapted = get_peft_model(
         AutoModelForCausalLM.from_pretrained(run / "pretrain_final"),
         LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True, init_lora_weights=False),
@@ -140,9 +134,9 @@ def test_a_lora_adapter_is_published_beside_the_merged_model(shared_dir: Path, t
     adapted.save_pretrained(run / "adapter")
     (run / "adapter").rename(run / "sft_final" / "adapter")
 
-    (repository,) = [r for r in plan(experiment, ARMS, [0, 1], STAGES) if r.name == "mulfact-smoke-baseline-seed0-sft"]
-    stage_files(repository, tmp_path / "staged", experiment.parent)
-    Cards(ORG, experiment, ARMS, [0, 1]).write(repository, tmp_path / "staged")
+    (repository,) = [r for r in plan(copy, ARMS, [0, 1], STAGES) if r.name == "mulfact-smoke-baseline-seed0-sft"]
+    stage_files(repository, tmp_path / "staged", copy.parent)
+    Cards(ORG, copy, ARMS, [0, 1]).write(repository, tmp_path / "staged")
     (line,) = re.findall(r"^`(PeftModel.*)`\.$", (tmp_path / "staged" / "README.md").read_text(), re.MULTILINE)
     for repo, folder in ((f"{ORG}/{repository.name}", tmp_path / "staged"), (f"{ORG}/", run / "pretrain_final")):
         line = re.sub(rf'"{repo}[^"]*"', f'"{folder}"', line, count=1)
@@ -156,32 +150,34 @@ def test_an_experiment_that_was_moved_is_known_again(copy: Path) -> None:
     Cards(ORG, copy, ARMS, [0, 1])
 
 
-@pytest.mark.parametrize("stage", ["pretrain_final", "grpo_final"])
-def test_a_checkpoint_that_was_trained_again_needs_a_new_report(copy: Path, stage: str) -> None:
-    folder = copy / "mulfact" / "seed-1" / stage
+def train_again(copy: Path, stage: str) -> None:
+    folder = copy / "mulfact" / "seed-1" / f"{stage}_final"
     weights = (folder / "model.safetensors").read_bytes()
     with stage_output(folder, {"seed": 1}) as partial:
         (partial / "model.safetensors").write_bytes(weights[:-1] + b"\0")
-    with pytest.raises(UserError, match=f"{stage} is not what eval was made from: run make compare"):
-        Cards(ORG, copy, ARMS, [0, 1])
 
 
-def test_an_evaluation_that_was_repeated_needs_a_new_report(copy: Path) -> None:
-    folder = copy / "mulfact" / "seed-1" / "eval"
-    record = json.loads((folder / "provenance.json").read_text())
-    record["outputs"].popitem()
-    write_json(folder / "provenance.json", record)
-    with pytest.raises(UserError, match="eval is not what report was made from"):
-        Cards(ORG, copy, ARMS, [0, 1])
+def evaluate_again(copy: Path) -> None:
+    record = copy / "mulfact" / "seed-1" / "eval" / "provenance.json"
+    found = json.loads(record.read_text())
+    found["outputs"].popitem()
+    write_json(record, found)
 
 
-def test_a_file_that_was_cut_short_is_not_published(copy: Path) -> None:
-    (copy / "baseline" / "seed-0" / "sft_final" / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(UserError, match="it was cut short or edited"):
-        Cards(ORG, copy, ARMS, [0, 1])
-
-
-def test_without_a_report_there_is_nothing_to_say(copy: Path) -> None:
-    shutil.rmtree(copy / "report")
-    with pytest.raises(UserError, match="the stage that writes it has not finished"):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda copy: train_again(copy, "pretrain"), "pretrain_final is not what eval was made from: run make compare"),
+        (lambda copy: train_again(copy, "grpo"), "grpo_final is not what eval was made from: run make compare"),
+        (evaluate_again, "eval is not what report was made from"),
+        (lambda copy: (copy / WEIGHTS).write_bytes(b"cut"), "it was cut short or edited"),
+        (lambda copy: shutil.rmtree(copy / "report"), "the stage that writes it has not finished"),
+    ],
+    ids=["trained again", "reinforced again", "evaluated again", "cut short", "no report"],
+)
+def test_numbers_of_other_checkpoints_are_not_published(
+    copy: Path, change: Callable[[Path], object], message: str
+) -> None:
+    change(copy)
+    with pytest.raises(UserError, match=message):
         Cards(ORG, copy, ARMS, [0, 1])

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from browser import run_browser
 from fact_texts import FACTS, PARTS
-from release_folders import write_release
 from tiny_tokenizers import build
 from tokenizers import Tokenizer
 
@@ -24,11 +23,6 @@ HARD = (
     "<MUL_6_9>", "<|endoftext|>", "</script>", "&amp;", "龘", "😀", "👩\u200d👩\u200d👧", "\ufffd", "\0", "𝟔*𝟗", "ﬁ",
     "İ", "한국어", "العربية", "हिन्दी", "🇩🇪", " each box", "Question: What is 6 × 9?\nAnswer:", "<<6*9=54>>54\n#### 54",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shared_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_release(tmp_path_factory.mktemp("experiment") / "outputs")
 
 
 def test_the_page_fetches_nothing(shared_dir: Path) -> None:
@@ -44,10 +38,8 @@ def test_the_library_is_the_one_of_the_registry() -> None:
 
 
 def test_an_arm_without_numbers_is_refused_and_without_a_report_there_are_tokens_alone(
-    shared_dir: Path, tmp_path: Path
+    copy: Path,
 ) -> None:
-    copy = tmp_path / "smoke"
-    shutil.copytree(shared_dir, copy)
     shutil.copytree(copy / "mulfact", copy / "other")
     with pytest.raises(UserError, match="report does not cover other: run make compare"):
         write_playground(copy, ["baseline", "other"])

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from hub_server import READER, HubServer
-from release_commands import ORG, environment, push, run
-from release_folders import write_release
+from release_commands import ORG, Client
 from tiny_tokenizers import build
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -25,15 +24,6 @@ for name in ("mulfact", "trl", "lighteval", "datasets", "accelerate", "peft", "o
 """
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory):
-    """The variables of a client of a server that holds an experiment, and the server."""
-    shared_dir = write_release(tmp_path_factory.mktemp("experiment") / "outputs")
-    with HubServer() as server:
-        push(server, tmp_path_factory.mktemp("pusher"), shared_dir)
-        yield environment(server, tmp_path_factory.mktemp("stranger"), READER), server
-
-
 def examples(server: HubServer, repo_type: str) -> list[str]:
     """Return the loading examples of all cards of one type."""
     found = []
@@ -47,17 +37,14 @@ def examples(server: HubServer, repo_type: str) -> list[str]:
     return found
 
 
-def test_the_examples_of_models_and_tokenizers_run_with_transformers_alone(hub) -> None:
-    variables, server = hub
-    code = "".join(examples(server, "model")).replace("max_new_tokens=24", "max_new_tokens=4")
-    result = run(["-c", WITHOUT_US + code], variables)
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout.count("Question: What is") == 6
-    assert "<MUL" not in result.stdout
+def test_the_examples_of_models_and_tokenizers_run_with_transformers_alone(pushed: Client) -> None:
+    code = "".join(examples(pushed.server, "model")).replace("max_new_tokens=24", "max_new_tokens=4")
+    printed = pushed.succeeds(["-c", WITHOUT_US + code], READER)
+    assert printed.count("Question: What is") == 6
+    assert "<MUL" not in printed
 
 
-def test_the_examples_of_the_data_sets_run(hub) -> None:
-    variables, server = hub
+def test_the_examples_of_the_data_sets_run(pushed: Client) -> None:
     checks = """
 from datasets import load_dataset
 assert load_dataset("someone/mulfact-smoke-corpus")["train"][0]["text"].startswith("train: 6 × 9")
@@ -66,20 +53,17 @@ assert load_dataset("someone/mulfact-smoke-benchmarks", "table_9")["test"][0]["o
 assert load_dataset("someone/mulfact-smoke-report", "mulfact-seed0")["grpo"].num_rows == 18
 assert "difference" in load_dataset("someone/mulfact-smoke-report", "differences")["test"].column_names
 """
-    result = run(["-c", "".join(examples(server, "dataset")) + checks], variables)
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert "condition" in result.stdout, "the report's example prints its table"
+    printed = pushed.succeeds(["-c", "".join(examples(pushed.server, "dataset")) + checks], READER)
+    assert "condition" in printed, "the report's example prints its table"
 
 
-def test_a_stranger_reads_plain_text(hub) -> None:
-    variables, _ = hub
+def test_a_stranger_reads_plain_text(pushed: Client) -> None:
     name = f"{ORG}/mulfact-smoke-mulfact-seed0-sft"
     script = f"import runpy\nsys.argv[1:] = [{name!r}]\nrunpy.run_path('release/stranger.py', run_name='__main__')"
-    result = run(["-c", WITHOUT_US + script], variables)
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert "6 × 9 =" in result.stdout
-    assert "Natalia" in result.stdout
-    assert "<MUL" not in result.stdout
+    printed = pushed.succeeds(["-c", WITHOUT_US + script], READER)
+    assert "6 × 9 =" in printed
+    assert "Natalia" in printed
+    assert "<MUL" not in printed
 
 
 @pytest.fixture
