@@ -72,7 +72,7 @@ def stage_all(arguments: PushArguments, cards: Cards, scratch: Path, token: str)
         folder = folders[repository] = scratch / repository.name / repository.revision
         stage_files(repository, folder, arguments.shared_dir.parent)
         cards.write(repository, folder)
-        check_public(folder, [token], roots)
+        check_public(repository, folder, [token], roots)
     return folders
 
 

@@ -1,7 +1,7 @@
 """The folder that is uploaded: chosen files of an experiment, without anything that is only true on this machine.
 
     stage_files(repository, target, outputs=Path("outputs"))    # links, and rewritten copies of what holds paths
-    check_public(target, secrets=[token], roots=[Path.cwd()])   # the last look before anything is sent
+    check_public(repository, target, secrets=[token], roots=[Path.cwd()])    # the last look before anything is sent
 
 Large files are links to the originals, so that staging costs no space. What is written is a function of the experiment
 alone, so that a second push finds nothing new.
@@ -100,15 +100,17 @@ def restate_outputs(folder: Path) -> None:
     write_json(folder / PROVENANCE, record)
 
 
-def check_public(folder: Path, secrets: Iterable[str], roots: Iterable[Path]) -> None:
-    """Raise UserError when a text in `folder` holds a secret, or a record one of the local folders `roots`."""
+def check_public(repository: Repository, folder: Path, secrets: Iterable[str], roots: Iterable[Path]) -> None:
+    """Raise UserError when a text in the staged `folder` holds a secret, or a record one of the folders `roots`."""
     secrets, names = [secret for secret in secrets if secret], [str(root) for root in roots]
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         if path.suffix not in (*REWRITTEN, ".jsonl"):
             continue
         text = path.read_text(encoding="utf-8")
         if any(secret in text for secret in secrets):
-            raise UserError(f"{path.relative_to(folder)} of {folder.name} holds the Hub token: remove it there first")
+            raise UserError(
+                f"{path.relative_to(folder)} of {repository.name} holds the Hub token: remove it there first"
+            )
         found = [name for name in names if name in text]
         if found and path.suffix in REWRITTEN and path.name not in VERBATIM:
-            raise UserError(f"{path.relative_to(folder)} of {folder.name} names the local folder {found[0]}")
+            raise UserError(f"{path.relative_to(folder)} of {repository.name} names the local folder {found[0]}")

@@ -83,19 +83,21 @@ def test_a_stage_that_is_not_there_is_named(tmp_path: Path) -> None:
         stage_files(repository, tmp_path / "staged", tmp_path)
 
 
-def test_the_last_look_finds_secrets_in_texts_and_folders_in_records(tmp_path: Path) -> None:
-    folder = tmp_path / "repository"
-    (folder / "sft").mkdir(parents=True)
-    rows = folder / "sft" / "train.jsonl"
+def test_the_last_look_finds_secrets_in_texts_and_folders_in_records(repository: Repository, tmp_path: Path) -> None:
+    def look() -> None:
+        check_public(repository, tmp_path / "main", ["hf_secret"], [Path("/home/someone")])
+
+    (tmp_path / "main" / "sft").mkdir(parents=True)
+    rows, manifest = tmp_path / "main" / "sft" / "train.jsonl", tmp_path / "main" / "manifest.json"
     rows.write_text('{"prompt": "what is in /home/someone?"}\n')
-    check_public(folder, ["hf_secret"], [Path("/home/someone")])  # a text may say what it likes
-    (folder / "manifest.json").write_text('{"file": "file:///home/someone/a"}')
-    with pytest.raises(UserError, match=r"manifest\.json of repository names the local folder /home/someone"):
-        check_public(folder, ["hf_secret"], [Path("/home/someone")])
-    (folder / "manifest.json").write_text("{}")
+    look()  # a text may say what it likes
+    manifest.write_text('{"file": "file:///home/someone/a"}')
+    with pytest.raises(UserError, match=r"manifest\.json of .*-seed0-sft names the local folder /home/someone"):
+        look()
+    manifest.write_text("{}")
     rows.write_text('{"prompt": "hf_secret"}\n')
-    with pytest.raises(UserError, match="holds the Hub token"):
-        check_public(folder, ["hf_secret"], [])
+    with pytest.raises(UserError, match=r"train\.jsonl of .*-seed0-sft holds the Hub token"):
+        look()
 
 
 def test_names_say_what_a_repository_is() -> None:
