@@ -97,9 +97,9 @@ def measures(arguments: CompareArguments, runs: Runs, curves: list[Entry]) -> li
 def spelling(arguments: CompareArguments, measured: list[Entry]) -> list[Entry]:
     """Return each arm's gap in validation loss on text as spelled, on canonical text, and on that without facts.
 
-    `share`: of the first gap, what is gone on canonical text. It can be negative: an arm that learned many spellings
-    pays on canonical text for choosing the one, so spelling is out of the last gap alone, and out of the gap between
-    two arms that rewrite alike.
+    `share`: of the first gap, what is gone on canonical text; None where the gap grows there or turns round, of which
+    no share can be told. An arm that learned many spellings pays on canonical text for choosing the one, so spelling is
+    out of the last gap alone, and out of the gap between two arms that rewrite alike.
     """
     gaps = {
         (entry["measure"], entry["condition"]): entry["difference"]
@@ -111,6 +111,7 @@ def spelling(arguments: CompareArguments, measured: list[Entry]) -> list[Entry]:
         raw, canonical = (gaps.get((name, condition)) for name in ("bits_per_byte", "canonical_bits_per_byte"))
         if raw is not None and canonical is not None:
             share = (raw - canonical) / raw if raw else None
+            share = share if share is not None and 0 <= share <= 1 else None
             free = gaps.get(("canonical_bits_per_byte_fact_free", condition))
             entry = {"condition": condition, "gap": raw, "canonical_gap": canonical, "fact_free_gap": free}
             entries.append(entry | {"share": share})

@@ -110,6 +110,18 @@ def test_what_is_gone_on_canonical_text_was_spelling(runs: dict[tuple[str, int],
     assert entry["share"] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("canonical", [0.30, 0.48])
+def test_no_share_is_told_of_a_gap_that_grows_or_turns_round(
+    runs: dict[tuple[str, int], Run], canonical: float
+) -> None:
+    """A smoke run said that 1782.9% of its gap was spelling."""
+    last = {"plain": {"bits_per_byte": 0.50, "canonical_bits_per_byte": 0.44},
+            "facts": {"bits_per_byte": 0.49, "canonical_bits_per_byte": canonical}}  # fmt: skip
+    curves = [{"condition": name, "seed": seed, "points": [last[name]]} for name in last for seed in (0, 1)]
+    (entry,) = spelling(ARGUMENTS, measures(ARGUMENTS, runs, curves))
+    assert entry["share"] is None
+
+
 def test_bits_per_byte_of_one_seed_have_no_interval(runs: dict[tuple[str, int], Run]) -> None:
     arguments = replace(ARGUMENTS, seeds=[0])
     curves = [{"condition": c, "seed": 0, "points": [{"bits_per_byte": 0.5}]} for c in ("plain", "facts")]
