@@ -17,8 +17,6 @@ import pytest
 from mulfact.locks import training_lock
 from mulfact.provenance import read_provenance
 
-pytestmark = pytest.mark.xdist_group("road")
-
 MINIATURE = [
     "corpus.target_bytes=400_000",
     "corpus.validation_fraction=0.05",

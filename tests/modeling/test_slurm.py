@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from tiny_pretraining import curve, pretrain, write_recipe
 
-pytestmark = pytest.mark.xdist_group("launchers")
 # As srun does, it starts the command on each machine and ends with the worst status; a USR1 it passes on, and at a
 # SIGTERM it kills its tasks.
 SRUN = """#!/bin/bash

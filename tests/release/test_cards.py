@@ -23,8 +23,6 @@ from mulfact.release.cards import Cards
 from mulfact.release.repositories import plan
 from mulfact.release.staging import stage_files
 
-pytestmark = pytest.mark.xdist_group("cards")  # one experiment for all of them
-
 ARMS, ORG = ["baseline", "mulfact"], "someone"
 WEIGHTS = "baseline/seed-0/sft_final/model.safetensors"
 

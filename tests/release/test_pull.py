@@ -13,8 +13,6 @@ from release_folders import write_release
 
 from mulfact.provenance import hash_file
 
-pytestmark = pytest.mark.xdist_group("pull")  # one experiment for all of them
-
 WEIGHTS = f"/{ORG}/mulfact-smoke-mulfact-seed0-grpo/resolve/[^/]+/model.safetensors"
 SFT = ("model", f"{ORG}/mulfact-smoke-mulfact-seed0-sft")
 

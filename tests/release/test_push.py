@@ -18,8 +18,6 @@ from release_commands import ORG, REPOSITORY, Client, push_command
 
 from mulfact.provenance import hash_file, write_json
 
-pytestmark = pytest.mark.xdist_group("push")  # one experiment for all of them
-
 SECRET = "hf_DistinctiveSecret0123456789"
 WEIGHTS = "model.safetensors"
 

@@ -14,8 +14,6 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from mulfact.release import stranger
 
-pytestmark = pytest.mark.xdist_group("stranger")  # one experiment for all of them
-
 # `import mulfact` and its like fail as they do where they are not installed.
 WITHOUT_US = """
 import sys

@@ -12,7 +12,6 @@ import pytest
 from tiny_pretraining import curve, pretrain, write_recipe
 
 LAUNCHER = ("-m", "accelerate.commands.launch", "--quiet", "--main_process_port", "0", "--num_processes", "2")
-pytestmark = pytest.mark.xdist_group("launchers")  # they share the reference run
 STEPS = {"max_steps": 40, "eval_steps": 20}
 
 
