@@ -17,7 +17,8 @@ import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from mulfact.errors import UserError, command
-from mulfact.evals.evaluate import EvalArguments, check_recipe, evaluate, silence_libraries
+from mulfact.evals.evaluate_arguments import EvalArguments
+from mulfact.evals.evaluation.run import check_recipe, evaluate, silence_libraries
 from mulfact.evals.evaluation.tasks import read_benchmarks
 from mulfact.settings import base_settings
 from mulfact.tokenizers.facts import read_facts

@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mulfact.errors import UserError, command
-from mulfact.evals.curves.analysis import Settings, analyse
-from mulfact.evals.curves.pairs import read_pairs
-from mulfact.evals.report.halves_page import headline, write_page
 from mulfact.halves import runs_of
 from mulfact.layout import output_of, run_folder
 from mulfact.provenance import stage_output, write_json
@@ -42,6 +39,11 @@ class HalvesArguments:
 @command
 def main() -> None:
     arguments = parse(HalvesArguments)
+    # pandas, scipy and matplotlib take seconds, which --help and a mistake in the settings do not wait for.
+    from mulfact.evals.curves.analysis import Settings, analyse
+    from mulfact.evals.curves.pairs import read_pairs
+    from mulfact.evals.report.halves_page import headline, write_page
+
     shared_dir = Path(arguments.shared_dir)
     pairs = read_pairs(shared_dir, arguments.arm, arguments.pairs)
     inputs = [output_of(run_folder(shared_dir, *run), "curve") for run in runs_of(arguments.arm, arguments.pairs)]

@@ -8,6 +8,8 @@ The weekly workflow runs it: should either harness change what it does, this say
 completion is graded differently, or when more than one completion in a hundred is not the same.
 """
 
+from __future__ import annotations
+
 import argparse
 import importlib.util
 import json
@@ -15,17 +17,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from mulfact.errors import UserError, command
-from mulfact.evals.evaluate import EvalArguments, trained
-from mulfact.evals.evaluation.tasks import VERDICTS, read_benchmarks
+from mulfact.evals.evaluate_arguments import EvalArguments
 from mulfact.evals.lm_eval_tasks import PREFIX
 from mulfact.settings import parse
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEAST_SAME = 0.99  # of completions: a tie between two tokens may fall either way where batches differ
 
@@ -40,6 +43,11 @@ def main() -> None:
     if importlib.util.find_spec("lm_eval") is None:
         raise UserError("lm_eval is not installed: pip install -e '.[harness]'")
     arguments = parse(EvalArguments, ["--config", options.eval])
+    import pandas as pd  # seconds, as lighteval; not paid for --help and for a mistake in the settings
+
+    from mulfact.evals.evaluation.run import trained
+    from mulfact.evals.evaluation.tasks import read_benchmarks
+
     stage, checkpoint = list(trained(arguments.checkpoints).items())[-1]
     names = [benchmark.name for benchmark in read_benchmarks(arguments.benchmarks)]
     ours = pd.read_parquet(Path(arguments.output_dir) / stage / "predictions.parquet")
@@ -69,6 +77,10 @@ def run_lm_eval(
 
 def read_samples(output_dir: Path, task: str) -> pd.DataFrame:
     """Return the newest samples of a task: item_id, text and the verdicts."""
+    import pandas as pd
+
+    from mulfact.evals.evaluation.tasks import VERDICTS
+
     files = sorted(output_dir.rglob(f"samples_{task}_2*.jsonl"), key=lambda path: path.stat().st_mtime)
     if not files:
         raise UserError(f"{output_dir} holds no samples of {task}: delete it and run again")
@@ -84,6 +96,8 @@ def read_samples(output_dir: Path, task: str) -> pd.DataFrame:
 
 def compare(name: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, Any]:
     """Return how many items of a benchmark have the same completion, and how many of these the same three verdicts."""
+    from mulfact.evals.evaluation.tasks import VERDICTS
+
     both = ours.merge(theirs, on="item_id", suffixes=("", "_theirs"))
     if not len(both) == len(ours) == len(theirs):
         raise UserError(

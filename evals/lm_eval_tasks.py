@@ -17,8 +17,7 @@ import yaml
 
 from mulfact.data_builders.problems.items import Benchmark
 from mulfact.errors import command
-from mulfact.evals.evaluate import EvalArguments
-from mulfact.evals.evaluation.tasks import VERDICTS, read_benchmarks
+from mulfact.evals.evaluate_arguments import EvalArguments
 from mulfact.provenance import stage_output
 from mulfact.settings import parse
 
@@ -58,6 +57,8 @@ def main() -> None:
 
 def write_tasks(arguments: EvalArguments, output_dir: Path) -> list[str]:
     """Write a task for each benchmark that the recipe of an evaluation names, and return their names."""
+    from mulfact.evals.evaluation.tasks import read_benchmarks  # with lighteval, which takes seconds to import
+
     benchmarks = read_benchmarks(arguments.benchmarks)
     recipe = {"benchmarks": arguments.benchmarks, "generation_size": arguments.generation_size}
     with stage_output(output_dir, recipe, [arguments.benchmarks]) as folder:
@@ -70,6 +71,8 @@ def write_tasks(arguments: EvalArguments, output_dir: Path) -> list[str]:
 
 def task(benchmark: Benchmark, arguments: EvalArguments) -> dict[str, Any]:
     """Return one benchmark as lm_eval's task: zero-shot, greedy, and graded by `grade`."""
+    from mulfact.evals.evaluation.tasks import VERDICTS
+
     rows = Path(arguments.benchmarks).resolve() / f"{benchmark.name}.jsonl"
     return {
         "task": PREFIX + benchmark.name,

@@ -7,27 +7,23 @@
 The same command goes on from the newest checkpoint of a run that was stopped. SIGTERM saves and exits with status 143.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
+from typing import TYPE_CHECKING, Any
 
 from mulfact.errors import UserError, command
 from mulfact.modeling.pretrain_arguments import PretrainArguments
-from mulfact.modeling.pretraining.launch import launch, resolve_precision
-from mulfact.modeling.pretraining.loop import Loop, telling_of_a_lost_process
-from mulfact.modeling.pretraining.preemption import Preemption
-from mulfact.modeling.pretraining.preflight import is_finished
-from mulfact.modeling.pretraining.progress import MetricsLog, Progress
-from mulfact.modeling.pretraining.run import Pretraining, RunState
-from mulfact.modeling.pretraining.trackers import check_tracker, start_tracker
 from mulfact.provenance import COURSE, stage_output, write_json
 from mulfact.settings import parse
 from mulfact.tokenizers.facts import TOKENIZER_FILES
+
+if TYPE_CHECKING:
+    from mulfact.modeling.pretraining.run import Pretraining, RunState
 
 METRICS = "metrics.jsonl"
 
@@ -35,6 +31,15 @@ METRICS = "metrics.jsonl"
 @command
 def main() -> None:
     arguments = parse(PretrainArguments)
+    # torch and transformers take seconds, which --help and a mistake in the settings do not wait for.
+    from mulfact.modeling.pretraining.launch import launch, resolve_precision
+    from mulfact.modeling.pretraining.loop import Loop, telling_of_a_lost_process
+    from mulfact.modeling.pretraining.preemption import Preemption
+    from mulfact.modeling.pretraining.preflight import is_finished
+    from mulfact.modeling.pretraining.progress import MetricsLog, Progress
+    from mulfact.modeling.pretraining.run import Pretraining, RunState
+    from mulfact.modeling.pretraining.trackers import check_tracker, start_tracker
+
     started = time.time()
     if is_finished(arguments):
         if os.environ.get("RANK", "0") == "0":
@@ -74,6 +79,8 @@ def publish(run: Pretraining, state: RunState, arguments: PretrainArguments, sta
 
     Raises UserError when it cannot be written; the checkpoints stand, and what was written of it makes room.
     """
+    from safetensors import SafetensorError
+
     inputs = [arguments.tokenizer, arguments.tokens, *([arguments.bytes_as] if arguments.bytes_as else [])]
     output_dir, curve_dir = Path(arguments.output_dir), Path(arguments.curve_dir)
     # As they were: saving them again must not be trusted to be the identity.

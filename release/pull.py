@@ -22,8 +22,6 @@ from rich.table import Table
 
 from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command
-from mulfact.evals.comparison.conclusion import points
-from mulfact.evals.report.filters import percent
 from mulfact.layout import output_of, recipe_file, report_folder, run_folder, run_level
 from mulfact.provenance import PROVENANCE, hash_file, read_provenance, write_json
 from mulfact.recipe import write_if_changed
@@ -163,6 +161,9 @@ def compare(results: dict[str, Any], run: Run) -> list[dict[str, Any]]:
 
 
 def print_comparison(rows: list[dict[str, Any]]) -> None:
+    from mulfact.evals.comparison.conclusion import points  # with scipy, which takes seconds to import
+    from mulfact.evals.report.filters import percent
+
     table = Table("arm", "seed", "stage", "task", "published", "here", "difference", title="Accuracy in %")
     for row in rows:
         difference = points(row["here"] - row["published"])

@@ -9,11 +9,14 @@ weights of another run is not overwritten unless --replace is given. The token c
 HF_ENDPOINT is honoured.
 """
 
+from __future__ import annotations
+
 import argparse
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import LocalTokenNotFoundError, RepositoryNotFoundError
@@ -24,10 +27,12 @@ from huggingface_hub.utils import logging as hub_logging
 from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command
 from mulfact.provenance import hash_file
-from mulfact.release.cards import Cards
 from mulfact.release.hub import persist, told_in_a_line
 from mulfact.release.repositories import Repository, plan
 from mulfact.release.staging import check_public, stage_files
+
+if TYPE_CHECKING:
+    from mulfact.release.cards import Cards
 
 
 @dataclass
@@ -43,6 +48,8 @@ class PushArguments:
 @command
 def main() -> None:
     arguments = parse_arguments()
+    from mulfact.release.cards import Cards  # with pandas, which takes seconds to import
+
     with tempfile.TemporaryDirectory() as scratch, told_in_a_line(f"push to {arguments.org}"):
         disable_progress_bars()
         hub_logging.set_verbosity_error()  # it warns when nothing has changed, which is the aim

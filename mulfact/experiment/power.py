@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from mulfact.errors import command
-from mulfact.evals.comparison.significance import planned_effect
 
 ACCURACIES = (0.04, 0.25, 0.6)
 SEED_SDS = (0.0, 0.01, 0.02, 0.05)
@@ -21,6 +20,8 @@ SEEDS = (3, 5, 8, 16)
 
 def power_table(items: int, planned_seeds: int, measured: tuple[float, float] | None = None) -> Table:
     """Return the smallest difference found with 80% power, in points; `measured` is an accuracy and its seeds' SD."""
+    from mulfact.evals.comparison.significance import planned_effect  # with scipy, which takes seconds to import
+
     columns = sorted({planned_seeds, *SEEDS} - {1})
     table = Table(title=f"Smallest difference found with 80% power, in points ({items:,} items)")
     for name in ("accuracy", "SD between seeds", *(f"{seeds} seeds" for seeds in columns)):
@@ -52,6 +53,8 @@ def measured_seeds(report: Path) -> tuple[float, float] | None:
 
 def markdown(items: int, seeds: Sequence[int] = SEEDS) -> str:
     """Return the same table as docs/protocol.md has it."""
+    from mulfact.evals.comparison.significance import planned_effect
+
     names = "".join(f" {count} seeds |" for count in seeds)
     lines = [f"| accuracy | SD between seeds |{names}", "|--:|--:|" + "--:|" * len(seeds)]
     for accuracy in ACCURACIES:

@@ -10,8 +10,9 @@ from compared_experiment import arguments_for, evaluated_on_these_benchmarks, lo
 from run_folders import TASKS, write_experiment
 
 from mulfact.errors import UserError
-from mulfact.evals.compare import build_results, main
+from mulfact.evals.compare import main
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
+from mulfact.evals.comparison.results import build_results
 from mulfact.provenance import write_json
 
 pytestmark = pytest.mark.usefixtures("undrawn")

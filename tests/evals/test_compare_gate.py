@@ -11,8 +11,9 @@ from compared_experiment import load, write_compared
 from run_folders import readiness
 
 from mulfact.errors import UserError
-from mulfact.evals.compare import build_results, main
+from mulfact.evals.compare import main
 from mulfact.evals.compare_arguments import CompareArguments
+from mulfact.evals.comparison.results import build_results
 from mulfact.evals.comparison.runs import check_comparable
 from mulfact.provenance import write_json
 

@@ -25,7 +25,7 @@ from evaluation_run import (
 )
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mulfact.evals.evaluate import EvalArguments
+from mulfact.evals.evaluate_arguments import EvalArguments
 from mulfact.evals.evaluation import harness
 from mulfact.evals.evaluation.harness import Checkpoint
 from mulfact.evals.evaluation.predictions import SCHEMA, cut_completion

@@ -11,7 +11,7 @@ import yaml
 from evaluation_run import BENCHMARKS, recipe, write_benchmarks
 
 from mulfact.errors import UserError
-from mulfact.evals.evaluate import EvalArguments
+from mulfact.evals.evaluate_arguments import EvalArguments
 from mulfact.evals.evaluation.tasks import VERDICTS
 from mulfact.evals.lm_eval_agreement import check, compare, read_samples
 from mulfact.evals.lm_eval_tasks import write_tasks

@@ -10,9 +10,9 @@ from compared_experiment import arguments_for
 from run_folders import write_experiment
 
 from mulfact.errors import UserError
-from mulfact.evals.compare import build_results, check_all
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.controls import equivalent, slope_of
+from mulfact.evals.comparison.results import build_results, check_all
 from mulfact.evals.comparison.runs import load_runs
 from mulfact.provenance import write_json
 

@@ -9,10 +9,10 @@ from compared_experiment import edit_records, evaluated_on_these_benchmarks, loa
 from recipe_defaults import defaults
 from run_folders import readiness
 
-from mulfact.evals.compare import build_results
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.deviations import GATE, exploratory_because
 from mulfact.evals.comparison.deviations import PROTOCOL as FIXED
+from mulfact.evals.comparison.results import build_results
 from mulfact.layout import STUDY_RECORD
 from mulfact.provenance import PROTOCOL, hash_file, write_json
 

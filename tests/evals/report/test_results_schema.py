@@ -12,7 +12,7 @@ from fabricated_results import fabricate
 from jsonschema import Draft202012Validator
 from run_folders import write_experiment
 
-from mulfact.evals.compare import SCHEMA_VERSION, build_results
+from mulfact.evals.comparison.results import SCHEMA_VERSION, build_results
 
 
 @pytest.fixture(scope="module")
