@@ -2,12 +2,6 @@
 # The recipes say what is run; make says what is missing. Every stage is a plain command, printed as it runs.
 
 SCALE      ?= smoke
-CONDITION  ?= mulfact
-SEED       ?= 0
-CONDITIONS ?= baseline mulfact
-# Declared controls of recipes/controls, such as baseline_more baseline_less: they say what an effect is worth in training.
-CONTROLS   ?=
-SEEDS      ?= $(SEED)
 OUTPUTS    ?= outputs
 OVERRIDES  ?=
 GSM8K      ?=
@@ -48,14 +42,15 @@ NAMED := $(call named,command)
 $(foreach name,$(filter-out $(VARIABLES),$(NAMED)),$(error $(name)= is no variable of this Makefile; there are: \
 	$(filter-out %\%,$(wordlist 1,36,$(VARIABLES)))))
 # Those that an experiment remembers (mulfact/experiment/remembered.py), where this command names them.
-GIVEN := $(foreach name,OVERRIDES GSM8K,$(if $(filter command environment,$(firstword $(origin $(name)))),$(name)))
+NAMED_HERE = $(if $(filter command environment,$(firstword $(origin $(1)))),$(2))
+GIVEN := $(sort $(foreach name,OVERRIDES GSM8K CONDITIONS SEEDS CONTROLS,$(call NAMED_HERE,$(name),$(name))) \
+	$(call NAMED_HERE,SEED,SEEDS))
 # As they were typed: in "$$2.5" or "$$6*9" make would see a variable of its own.
 AS_TYPED := TEXT FILES OVERRIDES PRICE GPU GSM8K
 ifeq ($(MAKELEVEL),0)
 $(foreach name,$(AS_TYPED),$(if $(filter command environment,$(firstword $(origin $(name)))),\
 	$(eval override $(name) := $$(value $(name)))))
 endif
-export $(GIVEN) TEXT FILES PRICE GPU AGAIN
 
 # outputs/ and ./outputs are outputs.
 ifneq ($(filter command environment,$(firstword $(origin OUTPUTS))),)
@@ -73,18 +68,36 @@ endif
 # Folders are named after these: with none or two of them `rm -rf` and the rules below would mean others.
 ONE_WORD = $(if $(filter 1,$(words $($(1)))),,$(error $(1) is '$($(1))': expected one word, such as $(1)=$(2)))
 $(call ONE_WORD,SCALE,smoke)
-$(call ONE_WORD,CONDITION,mulfact)
-$(call ONE_WORD,SEED,0)
 $(call ONE_WORD,OUTPUTS,outputs)
 ifneq ($(filter . ..,$(subst /, . ,$(SCALE))),)
 $(error SCALE is '$(SCALE)': expected the name of a file in recipes/scales, such as smoke)
 endif
+R   := $(OUTPUTS)/$(SCALE)
+
+# Which arms and seeds: those that make experiment remembers of itself (mulfact/experiment/remembered.py), unless this
+# command names others. One SEED that it names is all of its seeds.
+REMEMBERED := $(wildcard $(R)/recipes/settings.yaml)
+remembered = $(if $(REMEMBERED),$(strip $(subst ',,$(shell sed -n 's/^$(1): //p' '$(REMEMBERED)'))))
+ifeq ($(origin CONDITIONS),undefined)
+CONDITIONS := $(or $(call remembered,CONDITIONS),baseline mulfact)
+endif
+# Declared controls of recipes/controls, such as baseline_more baseline_less: they say what an effect is worth in training.
+ifeq ($(origin CONTROLS),undefined)
+CONTROLS   := $(call remembered,CONTROLS)
+endif
+ifeq ($(origin SEEDS),undefined)
+SEEDS      := $(or $(SEED),$(call remembered,SEEDS),0)
+endif
+SEED       ?= $(or $(firstword $(SEEDS)),0)
+CONDITION  ?= $(or $(filter mulfact,$(CONDITIONS)),$(lastword $(CONDITIONS)),mulfact)
+$(call ONE_WORD,CONDITION,mulfact)
+$(call ONE_WORD,SEED,0)
+RUN := $(R)/$(CONDITION)/seed-$(SEED)
+export $(GIVEN) TEXT FILES PRICE GPU AGAIN
+
 ifneq ($(word 2,$(GSM8K)),)
 $(error GSM8K is '$(GSM8K)': expected a Hub id, or a folder without a space in its path; move or link it there)
 endif
-
-R   := $(OUTPUTS)/$(SCALE)
-RUN := $(R)/$(CONDITION)/seed-$(SEED)
 
 # Everything runs in .venv; `make VENV= ...` uses the packages of the current environment instead.
 VENV ?= .venv
@@ -402,7 +415,8 @@ gpu_check: $(INSTALLED) ## is this GPU right, and what does it do? A quarter of 
 audit: $(INSTALLED) ## look the installed packages up among known vulnerabilities
 	pip-audit --strict --vulnerability-service osv --progress-spinner off
 
-clean: ## remove what was made at SCALE
+clean: $(if $(wildcard $(R)),$(INSTALLED)) ## remove what was made at SCALE; over finished training it wants AGAIN=1
+	@test ! -e $(R) || python -m mulfact.experiment.clean $(R)
 	rm -rf $(R)
 
 # uv takes a third of pip's time; what pip is told by the environment, uv is told too.

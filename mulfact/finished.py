@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mulfact.errors import UserError
-from mulfact.provenance import PROVENANCE, content_hash, hash_file, hash_json, read_provenance, write_json
+from mulfact.provenance import PROVENANCE, content_hash, files_of, hash_file, hash_json, read_provenance, write_json
 
 SHOWN_KEYS = 4
 
@@ -34,8 +34,7 @@ class Hashes:
     def of(self, path: Path) -> str:
         """Return the hash of a file, or of the files of a folder that no stage wrote."""
         if path.is_dir():
-            files = [one for one in sorted(path.rglob("*")) if one.is_file()]
-            return hash_json({one.relative_to(path).as_posix(): self.of(one) for one in files})
+            return hash_json({one.relative_to(path).as_posix(): self.of(one) for one in files_of(path)})
         stat = path.stat()
         key, mark = self._key(path), [stat.st_size, stat.st_mtime_ns]
         if self.known.get(key, [])[:2] != mark:

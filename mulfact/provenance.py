@@ -148,6 +148,7 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
 def input_hash(path: str | Path) -> str:
     """Return the SHA-256 of a file, or of the recorded outputs of a finished stage, or of a plain folder's files.
 
+    Hidden files of a plain folder, such as .DS_Store, are nobody's data.
     Raises UserError when the path is missing, or when a stage's file has another size than its provenance says.
     """
     path = Path(path)
@@ -165,7 +166,13 @@ def input_hash(path: str | Path) -> str:
                     f"or edited; delete {path} and run its stage again"
                 )
         return content_hash(record)
-    return hash_json({p.relative_to(path).as_posix(): hash_file(p) for p in sorted(path.rglob("*")) if p.is_file()})
+    return hash_json({p.relative_to(path).as_posix(): hash_file(p) for p in files_of(path)})
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files of a plain folder and of those below it, hidden ones left out."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def content_hash(record: dict[str, Any]) -> str:

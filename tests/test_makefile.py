@@ -68,6 +68,46 @@ def test_clean_removes_one_scale(repository: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["pilot"]
 
 
+def test_arms_and_seeds_are_those_that_the_experiment_remembers_until_others_are_named(
+    repository: Path, tmp_path: Path
+) -> None:
+    recipes = tmp_path / "outputs/smoke/recipes"
+    recipes.mkdir(parents=True)
+    (recipes / "settings.yaml").write_text("CONDITIONS: baseline canonical\nCONTROLS: baseline_more\nSEEDS: 7 8\n")
+
+    def shown(target: str, *variables: str) -> str:
+        return make(repository, tmp_path, "-n", target, *variables).stdout
+
+    assert "--conditions baseline canonical baseline_more --seeds 7 8" in shown("plan")
+    assert "--conditions baseline canonical --controls baseline_more --seeds 7 8 --experiment" in shown("experiment")
+    assert "outputs/smoke/canonical/seed-7/ledger.json" in shown("ledger")
+    assert "--conditions baseline canonical baseline_more --seeds 3" in shown("plan", "SEED=3")
+    assert "--given CONDITIONS CONTROLS SEEDS --conditions a b --seeds 0 1 --experiment" in shown(
+        "experiment", "CONDITIONS=a b", "SEEDS=0 1", "CONTROLS="
+    )
+    (recipes / "settings.yaml").write_text("SEEDS: '9'\n")
+    assert "--conditions baseline mulfact  --seeds 9" in shown("plan")
+
+
+def test_clean_asks_before_finished_training_goes(repository: Path, tmp_path: Path) -> None:
+    made = tmp_path / "outputs/smoke/mulfact/seed-0/pretrain_final"
+    made.mkdir(parents=True)
+    (made / "provenance.json").write_text('{"seconds": 5400}')
+    (tmp_path / "bin").mkdir()
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    command = ["make", "--file", str(repository / "Makefile"), "VENV=", "clean", f"PYTHONPATH={repository}"]
+
+    def clean(*variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *variables], cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    refused = clean()
+    assert refused.stderr.startswith("error: outputs/smoke: 1 finished stages that took 1.50 hours would be removed, ")
+    assert "mulfact/seed-0 pretrain (1.50 h). Say make clean AGAIN=1 if that is meant" in refused.stderr
+    assert made.is_dir()
+    assert "removing outputs/smoke: 1 finished" in clean("AGAIN=1").stdout
+    assert not (tmp_path / "outputs/smoke").exists()
+
+
 def test_text_and_file_names_with_a_dollar_reach_the_command(repository: Path, tmp_path: Path) -> None:
     for arm in ("baseline", "mulfact"):
         product = tmp_path / "outputs/smoke" / arm / "tokenizer/provenance.json"

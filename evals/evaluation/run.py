@@ -66,7 +66,6 @@ def evaluate_run(arguments: EvalArguments) -> None:
             if used:
                 write_use(folder / stage / USE_FILE, use)
                 print_use(stage, use)
-    print_table(results)
     warn_of(over_budget, arguments.output_dir)
     print(f"{arguments.output_dir}: results and predictions of {', '.join(results)}")
 
@@ -235,14 +234,6 @@ def report_progress(checkpoint: str, task: str, rows: list[Row], seconds: float)
         f"accuracy {accuracy:6.1%}",
         flush=True,
     )
-
-
-def print_table(results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print accuracy by the headline rule, a line for each task and a column for each checkpoint."""
-    table = Table("task", *results)
-    for task in next(iter(results.values())):
-        table.add_row(task, *(f"{stage[task]['accuracy']:.1%}" for stage in results.values()))
-    Console().print(table)
 
 
 def print_use(stage: str, rows: Sequence[Row]) -> None:

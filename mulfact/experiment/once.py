@@ -1,4 +1,4 @@
-"""Run a stage's command unless its product is finished, and never over a finished training without being asked.
+"""Run a stage's command unless its product is finished, and never over finished training or long work unasked.
 
     python -m mulfact.experiment.once outputs/smoke/recipes/corpus.yaml python data_builders/corpus.py --config ...
     python -m mulfact.experiment.once --unfinished outputs/smoke/*/seed-*/recipes/eval.yaml    # prints those to do
@@ -14,7 +14,7 @@ import yaml
 
 from mulfact.errors import UserError, command
 from mulfact.experiment.cells import Cell
-from mulfact.experiment.standing import KEPT_HASHES, cell_of, examine_cell
+from mulfact.experiment.standing import KEPT_HASHES, cell_of, examine_cell, loses
 from mulfact.finished import Hashes
 from mulfact.layout import TRAINED
 
@@ -39,7 +39,7 @@ def main() -> None:
 def renewed(recipe: Path) -> bool:
     """Return whether the stage of a flat recipe is finished; if so its product gets a new time stamp.
 
-    Raises UserError where a finished training would be lost and nobody has asked for it.
+    Raises UserError where a finished training, or other long work, would be lost and nobody has asked for it.
     """
     folder, cell = cell_of(recipe)
     hashes = Hashes(folder / KEPT_HASHES)
@@ -48,18 +48,19 @@ def renewed(recipe: Path) -> bool:
     if found.finished:
         for path in filter(Path.is_file, cell.ends(folder)):
             path.touch()
-    elif cell.stage in TRAINED and not found.missing and not os.environ.get("AGAIN"):
+    elif loses(cell, found) and not os.environ.get("AGAIN"):
         raise UserError(refusal({cell: (str(found), found.seconds)}))
     return found.finished
 
 
 def refusal(lost: dict[Cell, tuple[str, float | None]]) -> str:
-    """Return what is told before finished trainings would be lost: which, why, and the hours that they took."""
+    """Return what is told before finished work would be lost: which, why, and the hours that it took."""
     hours = sum(seconds or 0.0 for _, seconds in lost.values()) / 3600
     named = "; ".join(f"{cell.name} ({why}; {(seconds or 0.0) / 3600:.2f} h)" for cell, (why, seconds) in lost.items())
-    trainings = "a finished training" if len(lost) == 1 else f"{len(lost)} finished trainings"
+    work = "training" if all(cell.stage in TRAINED for cell in lost) else "stage"
+    finished = f"a finished {work}" if len(lost) == 1 else f"{len(lost)} finished {work}s"
     return (
-        f"{trainings} of {hours:.2f} hours would be made again: {named}. Say AGAIN=1 if that is meant; to keep both, "
+        f"{finished} of {hours:.2f} hours would be made again: {named}. Say AGAIN=1 if that is meant; to keep both, "
         "give this experiment a folder of its own with OUTPUTS="
     )
 

@@ -4,13 +4,15 @@
     settings.overrides()      # ["pretrain.max_steps=50"]
 
 They lie in recipes/settings.yaml of the experiment. A variable that a command names takes the place of the one that is
-remembered; named and empty (`OVERRIDES=`) it is forgotten.
+remembered; named and empty (`OVERRIDES=`) it is forgotten. Which arms and seeds an experiment has is remembered from
+`make experiment` alone; the Makefile reads it from the same file, for it must know its targets.
 """
 
 import argparse
 import json
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,9 @@ import yaml
 from mulfact.command_line import Processes
 from mulfact.errors import UserError
 
-VARIABLES = ("OVERRIDES", "GSM8K")
+TEXTS = ("OVERRIDES", "GSM8K")
+GRID = ("CONDITIONS", "SEEDS", "CONTROLS")
+VARIABLES = (*TEXTS, *GRID)
 OPENING, CLOSING, QUOTES = "[{", "]}", "\"'"
 
 
@@ -38,8 +42,8 @@ class Settings:
     def told(self) -> str:
         """Return a line that says what is remembered; empty when nothing is."""
         named = " ".join(f"{name}='{self.values[name]}'" for name in self.remembered)
-        forget = " ".join(f"{name}=" for name in self.remembered)
-        return f"as this experiment was made: {named}   ({forget} to do without)" if named else ""
+        others = " ".join(f"{name}={'' if name in TEXTS else '...'}" for name in self.remembered)
+        return f"as this experiment was made: {named}   (say {others} to have it otherwise)" if named else ""
 
     def save(self, folder: Path) -> None:
         """Remember them for the next command in this experiment."""
@@ -47,7 +51,8 @@ class Settings:
         kept = {name: value for name, value in self.values.items() if value}
         if kept != read(folder):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(yaml.safe_dump(kept, allow_unicode=True, sort_keys=True), encoding="utf-8")
+            lines = yaml.safe_dump(kept, allow_unicode=True, sort_keys=True, width=math.inf)  # the Makefile reads lines
+            path.write_text(lines, encoding="utf-8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def of(options: argparse.Namespace) -> tuple[Settings, list[str]]:
     """Return the settings of a command with `add_arguments`, and all of its overrides: the last ones hold."""
-    settings = take(Path(options.outputs) / options.scale, given(options.given))
+    folder, named = Path(options.outputs) / options.scale, given(options.given)
+    own = named if vars(options).get("experiment") else {name: named[name] for name in named if name in TEXTS}
+    used = {str(word) for name in ("conditions", "controls", "seeds") for word in vars(options).get(name) or []}
+    settings = take(folder, own, used, set(named) - set(own))
     processes = [] if options.processes == 1 else [f"pretrain.num_processes={options.processes}"]
     return settings, [*processes, *settings.overrides(), *options.set]
 
@@ -78,18 +86,26 @@ def read(folder: Path) -> dict[str, str]:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         return {name: str(content[name]) for name in VARIABLES if content.get(name)}
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise UserError(f"{path} cannot be read: say OVERRIDES= and GSM8K= anew, and delete it ({error})") from error
+        raise UserError(f"{path} cannot be read: say {'=, '.join(VARIABLES)}= anew, and delete it ({error})") from error
 
 
 def given(names: Iterable[str]) -> dict[str, str]:
     """Return the variables that a command named, from the environment, to which the Makefile exports them."""
-    return {name: os.environ.get(name, "") for name in names if name in VARIABLES}
+    values = {name: os.environ.get(name, "") for name in names if name in VARIABLES}
+    return {name: value if name in TEXTS else " ".join(value.split()) for name, value in values.items()}
 
 
-def take(folder: Path, given: Mapping[str, str]) -> Settings:
-    """Return the settings of a command that named the variables `given`, with those that the experiment remembers."""
+def take(
+    folder: Path, given: Mapping[str, str], used: Set[str] = frozenset(), once: Set[str] = frozenset()
+) -> Settings:
+    """Return the settings of a command that named the variables `given`, with those that the experiment remembers.
+
+    `used` are the arms and seeds that the command is about: it tells of a remembered grid only where it goes by it, and
+    not of the variables that it names for this `once`.
+    """
     before = read(folder)
-    return Settings({**before, **given}, tuple(name for name in before if name not in given))
+    goes_by = {name for name in before if name in TEXTS or (name not in once and used >= set(before[name].split()))}
+    return Settings({**before, **given}, tuple(name for name in before if name in goes_by and name not in given))
 
 
 def split(overrides: str) -> list[str]:

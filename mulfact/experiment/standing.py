@@ -25,6 +25,7 @@ FREE = {"corpus": ("num_workers",), "tokens": ("num_workers",), "pretrain": HOUS
 # Stages whose product changes with their recipe, and with it what is trained on it.
 DECISIVE = ("corpus", "base_tokenizer", "posttrain", "tokenizer", *TRAINED)
 CHECKPOINTS = [output_of(Path(), stage).name for stage in TRAINED]
+LARGE_DATA, LONG = ("corpus", "tokens"), 3600.0  # data that took more seconds are not thrown away unasked either
 Standing = dict[Cell, Findings]
 Recipe = Mapping[str, Any]
 
@@ -124,8 +125,18 @@ def examine_ledger(run: Path, hashes: Hashes, waiting: Collection[str]) -> Findi
     return found
 
 
+def is_dear(cell: Cell, seconds: float | None) -> bool:
+    """Return whether a finished stage may not be thrown away unasked: a training, or data that took long."""
+    return cell.stage in TRAINED or (cell.stage in LARGE_DATA and (seconds or 0.0) > LONG)
+
+
+def loses(cell: Cell, found: Findings) -> bool:
+    """Return whether making a stage again throws away what is dear; tokens of the same text are taken up whole."""
+    return is_dear(cell, found.seconds) and not found.missing and (cell.stage != "tokens" or bool(found.inputs))
+
+
 def discarded(folder: Path, standing: Standing) -> dict[Cell, str]:
-    """Return the finished trainings that would be made again for certain, each with the reason.
+    """Return the finished trainings, and other long work, that would be made again for certain, each with the reason.
 
     What waits for data that may come out as they were is not among them: it is asked for when they have.
     """
@@ -138,7 +149,7 @@ def discarded(folder: Path, standing: Standing) -> dict[Cell, str]:
         data = [path for path in found.inputs if Path(path).name != "benchmarks"]
         if found.changed or data or behind or (cell.stage in TRAINED and found.broken):
             new.add(str(output_of(folder / cell.level, cell.stage)))
-            if cell.stage in TRAINED and not found.missing:
+            if is_dear(cell, found.seconds) and not found.missing:
                 names = ", ".join(Path(path).name for path in behind)
                 lost[cell] = f"made from another: {names}" if behind and not found.changed else str(found)
     return lost

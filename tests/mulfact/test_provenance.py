@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mulfact.errors import UserError
+from mulfact.finished import Hashes, current_hash
 from mulfact.provenance import COURSE, gpu_names, hash_file, input_hash, read_provenance, stage_output
 
 
@@ -108,6 +109,19 @@ def test_the_same_content_has_the_same_hash_and_other_content_another(tmp_path: 
     for name, text in (("a", "same"), ("b", "same"), ("c", "other")):
         write_stage(tmp_path / name, text)
     assert input_hash(tmp_path / "a") == input_hash(tmp_path / "b") != input_hash(tmp_path / "c")
+
+
+def test_hidden_files_of_a_plain_folder_are_not_data(tmp_path: Path) -> None:
+    (tmp_path / "gsm8k").mkdir()
+    (tmp_path / "gsm8k/train.jsonl").write_text("{}\n")
+    before = (input_hash(tmp_path / "gsm8k"), current_hash(tmp_path / "gsm8k", Hashes()))
+    (tmp_path / "gsm8k/.DS_Store").write_bytes(b"where its window stood")
+    (tmp_path / "gsm8k/.git").mkdir()
+    (tmp_path / "gsm8k/.git/config").write_text("[core]\n")
+    assert (input_hash(tmp_path / "gsm8k"), current_hash(tmp_path / "gsm8k", Hashes())) == before
+    assert before[0] == before[1]
+    (tmp_path / "gsm8k/test.jsonl").write_text("{}\n")
+    assert input_hash(tmp_path / "gsm8k") != before[0]
 
 
 def test_a_model_made_again_is_the_same_whatever_its_training_says_of_times(tmp_path: Path) -> None:

@@ -148,6 +148,23 @@ def test_an_experiment_remembers_its_settings_until_others_are_named(
     assert "settings.yaml cannot be read" in prepare("--conditions", "baseline")
 
 
+def test_an_experiment_remembers_its_arms_and_seeds_and_a_single_stage_does_not(
+    prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "smoke/recipes/settings.yaml"
+    grid = ("--conditions", "baseline", "canonical", "--seeds", "1", "2")
+    monkeypatch.setenv("CONDITIONS", " baseline  canonical")
+    monkeypatch.setenv("SEEDS", "1 2")
+    prepare("--conditions", "canonical", "--seeds", "1", "--given", "SEEDS")
+    assert not settings.exists()
+    assert "as this experiment" not in prepare(*grid, "--experiment", "--given", "CONDITIONS", "SEEDS")
+    assert settings.read_text() == "CONDITIONS: baseline canonical\nSEEDS: 1 2\n"  # as the Makefile reads it
+    told = prepare(*grid, "--experiment")
+    assert "as this experiment was made: CONDITIONS='baseline canonical' SEEDS='1 2'   (say CONDITIONS=... " in told
+    assert "as this experiment" not in prepare("--conditions", "canonical", "--seeds", "1", "--given", "SEEDS")
+    assert load_yaml(settings) == {"CONDITIONS": "baseline canonical", "SEEDS": "1 2"}
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

@@ -13,7 +13,7 @@ from stand_ins import make_stage
 from mulfact.experiment.cells import Cell
 from mulfact.experiment.once import refusal
 from mulfact.experiment.prepare import in_order
-from mulfact.experiment.standing import Standing, cell_of, discarded, judge, settle
+from mulfact.experiment.standing import Standing, cell_of, discarded, judge, loses, settle
 from mulfact.finished import Hashes, Move, examine, why_not
 from mulfact.layout import TRAINED
 from mulfact.modeling.gate import pass_gate
@@ -150,6 +150,18 @@ def test_the_refusal_says_which_and_how_many_hours(repository: Path, experiment:
         refusal(lost)
     )
     assert "AGAIN=1" in refusal(lost)
+
+
+def test_data_that_took_long_are_asked_about_as_trainings_are(repository: Path, experiment: Experiment) -> None:
+    record = experiment.folder / "corpus/provenance.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"seconds": 3 * 3600}))
+    changed = Experiment(repository, experiment.folder.parent, "corpus.seed=5")
+    lost = discarded(changed.folder, changed.standing())
+    assert lost[Cell("", "corpus")] == "changed: seed"
+    assert loses(Cell("", "corpus"), changed.standing()[Cell("", "corpus")])
+    assert "7 finished stages of 9.00 hours would be made again: corpus (changed: seed; 3.00 h); " in (
+        refusal({cell: (why, changed.standing()[cell].seconds) for cell, why in lost.items()})
+    )
 
 
 def test_a_gate_that_closes_or_opens_is_part_of_the_content(
