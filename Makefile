@@ -23,13 +23,14 @@ WORKER     ?= 0
 GPU        ?= $(if $(filter $(CPU_SCALES),$(SCALE)),cpu,h100)
 export OMP_NUM_THREADS ?= 1
 ACCELERATE ?= accelerate_configs/$(if $(filter $(CPU_SCALES),$(SCALE)),cpu,gpu).yaml
-# Processes, each with a GPU of its own, that share the steps of one pretraining. SFT and GRPO take one.
+# Processes, each with a GPU of its own, that share the steps of one pretraining, SFT or GRPO.
 PROCESSES  ?= 1
 ifneq ($(PROCESSES),1)
-PRETRAIN_ACCELERATE ?= accelerate_configs/$(if $(filter $(CPU_SCALES),$(SCALE)),cpu_ddp,ddp).yaml
+TRAIN_ACCELERATE := accelerate_configs/$(if $(filter $(CPU_SCALES),$(SCALE)),cpu_ddp,ddp).yaml
 LAUNCH     := --num_processes $(PROCESSES) --main_process_port 0
 endif
-PRETRAIN_ACCELERATE ?= $(ACCELERATE)
+TRAIN_ACCELERATE ?= $(ACCELERATE)
+PRETRAIN_ACCELERATE ?= $(TRAIN_ACCELERATE)
 PYTHON     ?= python3
 
 # Every variable that a command may name; a mistyped one would be taken in silence.
@@ -316,9 +317,9 @@ $(foreach control,$(CONTROLS),$(foreach seed,$(SEEDS),$(R)/$(control)/seed-$(see
 
 # SFT or GRPO, $(1), by TRL's own command, which is left out when a kill came after its last step; $(2) goes to prepare.
 define TRL
-$(ONCE) bash -c 'resume="$$(python modeling/trl_stage.py prepare --config $< $(2))" && \
+$(ONCE) bash -c 'resume="$$(python modeling/trl_stage.py prepare --config $< --processes $(PROCESSES) $(2))" && \
 { test "$$resume" = finished || python modeling/supervise.py --folder $(R)/$*/$(1)_training -- \
-trl $(1) --config $< --accelerate_config $(ACCELERATE) --quiet $$resume; } && \
+trl $(1) --config $< --accelerate_config $(TRAIN_ACCELERATE) $(LAUNCH) --quiet $$resume; } && \
 python modeling/trl_stage.py finish --config $< --evaluation $(R)/$*/recipes/eval.yaml --output_dir $(R)/$*/$(1)_final'
 endef
 

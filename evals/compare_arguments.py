@@ -64,7 +64,8 @@ def check_arguments(arguments: CompareArguments) -> None:
                 f"{arguments.conditions}: add it to CONDITIONS or leave {name} out of CONTROLS"
             )
     runs = [*arguments.conditions, *arguments.controls]
-    for name, values in (("conditions and controls", runs), ("seeds", arguments.seeds)):
+    named = "conditions and controls" if arguments.controls else "conditions"
+    for name, values in ((named, runs), ("seeds", arguments.seeds)):
         if len(set(values)) < len(values):
             raise UserError(f"compare.{name} is {values}: each may stand there once")
     if arguments.primary_stage not in TRAINED:

@@ -33,13 +33,14 @@ from mulfact.evals.compute.stage_records import (
     mean_value,
     model_fields,
     peak_memory,
-    processes_of,
     read_stage_json,
     speed,
+    step_of,
     trl_settings,
 )
 from mulfact.layout import make_command, output_of
 from mulfact.modeling.gpt2.flops import ModelShape, backward_flops, forward_flops
+from mulfact.modeling.posttraining.processes import launched
 from mulfact.modeling.posttraining.readiness_record import is_stopped
 from mulfact.provenance import PROVENANCE, git_state, input_hash, read_provenance, write_json
 from mulfact.settings import parse
@@ -132,8 +133,7 @@ def sft(folder: Path) -> Stage:
             "sft.pad_to_multiple_of=${sft.max_length}, then run make sft again"
         )
     split = read_stage_json(folder / "lengths.json")["splits"][recipe.get("dataset_train_split", "train")]
-    processes = processes_of(state, recipe, split["rows"])
-    rows_per_step = state["train_batch_size"] * recipe.get("gradient_accumulation_steps", 1) * processes
+    processes, rows_per_step = step_of(folder, state, recipe, split["rows"])
     examples = examples_read(state, split["rows"], processes)
     shape = ModelShape.load(folder)
     forward = forward_flops(shape, examples, length)
@@ -196,7 +196,9 @@ def grpo(folder: Path) -> Stage:
     prompt_tokens = share * sum(sum(batch.prompts) for batch in batches)
     generated_tokens = share * sum(sum(batch.completions) for batch in batches)
     useful, spent = useful_and_spent_flops(shape, recipe, batches, share)
-    processes = max(1, round(len(batches[0].prompts) / (state["train_batch_size"] * steps_per_generation(recipe))))
+    processes = launched(folder) or max(
+        1, round(len(batches[0].prompts) / (state["train_batch_size"] * steps_per_generation(recipe)))
+    )
     reported = {
         "prompt_tokens": round(prompt_tokens),
         "generated_tokens": round(generated_tokens),

@@ -7,7 +7,8 @@
         --evaluation outputs/smoke/mulfact/seed-0/recipes/eval.yaml --output_dir outputs/smoke/mulfact/seed-0/sft_final
 
 `prepare` counts lengths in the arm's own tokens and refuses rows that TRL would cut silently. It renames a training
-folder that was made from another recipe or other inputs. It prints the flag that lets TRL go on from a checkpoint, or
+folder that was made from another recipe or other inputs. It prints the flags for TRL: the share of one of several
+processes in each step (modeling/posttraining/processes.py), and the checkpoint from which it goes on. It prints
 `finished` when the last step is in one already, from which TRL would take one step too many.
 Before GRPO it also reads what evals/readiness.py found, and refuses where there is nothing to reinforce.
 `finish` turns the checkpoint of the last step into a stage folder: the model, which generates as it is evaluated
@@ -33,10 +34,11 @@ from mulfact.locks import training_lock
 from mulfact.modeling.posttraining.adapter import check_dropout, has_adapter, merge_adapter
 from mulfact.modeling.posttraining.checkpoints import STATE, checkpoints, newest_whole, step_of
 from mulfact.modeling.posttraining.peak_memory import RECORD as PEAK_MEMORY
+from mulfact.modeling.posttraining.processes import flags, record_launch
 from mulfact.modeling.posttraining.readiness_record import RECORD, check_ready
 from mulfact.modeling.set_aside import aside_message, aside_name
 from mulfact.modeling.supervise import read_seconds
-from mulfact.provenance import COURSE, input_hash, stage_output, write_json
+from mulfact.provenance import COURSE, LAUNCH, input_hash, stage_output, write_json
 from mulfact.settings import load_yaml
 from mulfact.text_files import read_json
 from mulfact.tokenizers.facts import TOKENIZER_FILES
@@ -49,15 +51,17 @@ COMPLETIONS = "completions"
 FINISHED = "finished"  # the Makefile reads it
 
 
-def prepare(recipe: dict[str, Any], readiness: Path | None = None) -> None:
+def prepare(recipe: dict[str, Any], readiness: Path | None = None, processes: int = 1) -> None:
     """Check the data against the model's window, set aside what cannot be resumed, print what is left to do for TRL.
 
-    `readiness` is the folder of evals/readiness.py, before GRPO. Raises UserError when it says that it is too early,
-    when rows would be cut, when the model or the data set is missing or incomplete, and while a training runs.
+    `readiness` is the folder of evals/readiness.py, before GRPO; `processes` will share the steps. Raises UserError
+    when it says that it is too early, when rows would be cut, when the model or the data set is missing or incomplete,
+    and while a training runs.
     """
     if recipe.get("use_vllm") and importlib.util.find_spec("vllm") is None:
         raise UserError("grpo.use_vllm is true, but vllm is not installed: install it, or set grpo.use_vllm=false")
     check_dropout(recipe)
+    left = flags(recipe, processes, "sft" if readiness is None else "grpo")
     if readiness is not None:
         check_ready(readiness)
     training_dir = Path(recipe["output_dir"])
@@ -67,11 +71,16 @@ def prepare(recipe: dict[str, Any], readiness: Path | None = None) -> None:
     with training_lock(training_dir):
         keep_only(training_dir, identity)
         write_json(training_dir / LENGTHS, lengths)
+        record_launch(training_dir, processes)
         if readiness is not None:
             shutil.copy2(readiness / RECORD, training_dir / RECORD)
         newest = newest_whole(training_dir, recipe["max_steps"])
-    if newest is not None:
-        print(FINISHED if step_of(newest) == recipe["max_steps"] else f"--resume_from_checkpoint {newest}")
+    if newest is not None and step_of(newest) == recipe["max_steps"]:
+        left = [FINISHED]
+    elif newest is not None:
+        left.append(f"--resume_from_checkpoint {newest}")
+    if left:
+        print(*left)
 
 
 def keep_only(training_dir: Path, identity: dict[str, Any]) -> None:
@@ -110,7 +119,7 @@ def finish(recipe: dict[str, Any], evaluation: dict[str, Any], output_dir: Path)
         started, seconds = read_json(training_dir / SESSION)["started"], read_seconds(training_dir)
         with stage_output(output_dir, recipe, stage_inputs(recipe), started, seconds, COURSE) as folder:
             write_model(recipe, evaluation, last, folder)
-            for name in (LENGTHS, RECORD, PEAK_MEMORY):
+            for name in (LENGTHS, LAUNCH, RECORD, PEAK_MEMORY):
                 if (training_dir / name).is_file():
                     shutil.copy2(training_dir / name, folder / name)
             if (training_dir / COMPLETIONS).is_dir():
@@ -170,10 +179,11 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, help="with finish: the stage folder to write")
     parser.add_argument("--evaluation", type=Path, help="with finish: the flat recipe of the run's evaluation")
     parser.add_argument("--readiness", type=Path, help="with prepare: refuse where this record says: too early")
+    parser.add_argument("--processes", type=int, default=1, help="with prepare: that will share the steps")
     arguments = parser.parse_args()
     recipe = load_yaml(arguments.config)
     if arguments.action == "prepare":
-        prepare(recipe, arguments.readiness)
+        prepare(recipe, arguments.readiness, arguments.processes)
     elif arguments.output_dir is None or arguments.evaluation is None:
         raise UserError("trl_stage.py finish needs --output_dir, the stage folder to write, and --evaluation")
     else:

@@ -33,6 +33,7 @@ PACKAGES = (
 )  # fmt: skip
 PROVENANCE = "provenance.json"
 COUNTS = ("README.md", "manifest.json")  # what describes data and is not read for them
+LAUNCH = "launch.json"  # of SFT and GRPO: how many processes shared the steps
 # What a training says of its course, with times and memory: no two are alike, and the model may be the same.
 COURSE = (
     "README.md",
@@ -40,6 +41,7 @@ COURSE = (
     "metrics.jsonl",
     "trainer_state.json",
     "peak_memory.json",
+    LAUNCH,
     "completions/*",
 )
 PROTOCOL = Path(__file__).resolve().parents[1] / "docs" / "protocol.md"  # in a checkout

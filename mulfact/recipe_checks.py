@@ -17,6 +17,7 @@ from typing import Any
 from mulfact.data_builders.corpus_arguments import CorpusArguments
 from mulfact.errors import UserError, unknown
 from mulfact.evals.compare_arguments import CompareArguments
+from mulfact.modeling.posttraining.processes import divide
 from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.modeling.pretraining.steps import resolve_steps
 from mulfact.tokenizers.custom import read_settings
@@ -92,6 +93,14 @@ TRL_RULES: tuple[tuple[str, Callable[[Section], bool], str], ...] = (
     ),
     *(
         (
+            f"{stage}.num_processes",
+            lambda trl: trl.get("num_processes") is None,
+            "left out: PROCESSES= of make says it, and the steps stay as they are",
+        )
+        for stage in ("sft", "grpo")
+    ),
+    *(
+        (
             f"grpo.{key}",
             lambda grpo, key=key, neutral=neutral: grpo.get(key) in (None, neutral),
             f"left out{'' if neutral is None else f' or {neutral}'}: the readiness gate samples without it",
@@ -135,6 +144,12 @@ def check_composed(stages: Mapping[str, Section]) -> None:
         if not holds(stages[stage]):
             raise UserError(f"{path} is {stages[stage][key]!r}: it must be {instead}")
     check_rewards(stages["grpo"]["reward_funcs"])
+
+
+def check_processes(stages: Mapping[str, Section], processes: int) -> None:
+    """Raise UserError unless so many processes can share the steps of SFT and GRPO, as those of pretraining."""
+    for stage in ("sft", "grpo"):
+        divide(stages[stage], processes, stage)
 
 
 def check_grading(grpo: Section, evaluation: Section) -> None:

@@ -76,7 +76,7 @@ def test_arms_and_seeds_are_those_that_the_experiment_remembers_until_others_are
     (recipes / "settings.yaml").write_text("CONDITIONS: baseline canonical\nCONTROLS: baseline_more\nSEEDS: 7 8\n")
 
     def shown(target: str, *variables: str) -> str:
-        return make(repository, tmp_path, "-n", target, *variables).stdout
+        return " ".join(make(repository, tmp_path, "-n", target, *variables).stdout.split())
 
     assert "--conditions baseline canonical baseline_more --seeds 7 8" in shown("plan")
     assert "--conditions baseline canonical --controls baseline_more --seeds 7 8 --experiment" in shown("experiment")
@@ -86,7 +86,7 @@ def test_arms_and_seeds_are_those_that_the_experiment_remembers_until_others_are
         "experiment", "CONDITIONS=a b", "SEEDS=0 1", "CONTROLS="
     )
     (recipes / "settings.yaml").write_text("SEEDS: '9'\n")
-    assert "--conditions baseline mulfact  --seeds 9" in shown("plan")
+    assert "--conditions baseline mulfact --seeds 9" in shown("plan")
 
 
 def test_clean_asks_before_finished_training_goes(repository: Path, tmp_path: Path) -> None:

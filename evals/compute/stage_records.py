@@ -12,6 +12,7 @@ from mulfact.errors import UserError
 from mulfact.modeling.gpt2.flops import ModelShape, peak_flops
 from mulfact.modeling.posttraining.adapter import ADAPTER, ADAPTER_FILES
 from mulfact.modeling.posttraining.peak_memory import RECORD as PEAK_MEMORY
+from mulfact.modeling.posttraining.processes import launched
 from mulfact.provenance import read_provenance
 from mulfact.text_files import read_json
 
@@ -86,6 +87,17 @@ def processes_of(state: dict[str, Any], recipe: dict[str, Any], rows: int) -> in
     steps_per_epoch = state["global_step"] / state["epoch"]
     rows_per_step = state["train_batch_size"] * recipe.get("gradient_accumulation_steps", 1)
     return max(1, round(rows / steps_per_epoch / rows_per_step))
+
+
+def step_of(folder: Path, state: dict[str, Any], recipe: dict[str, Any], rows: int) -> tuple[int, int]:
+    """Return how many processes shared the steps of SFT, and how many rows a step of all of them had.
+
+    A recipe says what the step is; before that was so, several processes each did what it said.
+    """
+    if processes := launched(folder):
+        return processes, recipe["per_device_train_batch_size"] * recipe.get("gradient_accumulation_steps", 1)
+    processes = processes_of(state, recipe, rows)
+    return processes, state["train_batch_size"] * recipe.get("gradient_accumulation_steps", 1) * processes
 
 
 def examples_read(state: dict[str, Any], rows: int, processes: int) -> int:

@@ -27,6 +27,7 @@ from mulfact.experiment import remembered
 from mulfact.experiment.power import measured_seeds, power_table
 from mulfact.layout import TRAINED
 from mulfact.modeling.gpt2.flops import PEAK_FLOPS, ModelShape, backward_flops, forward_flops
+from mulfact.modeling.posttraining.processes import divide
 from mulfact.modeling.pretraining.progress import clock
 from mulfact.modeling.pretraining.steps import resolve_steps
 from mulfact.provenance import query_gpus
@@ -91,30 +92,32 @@ def pretraining_utilization(section: dict[str, Any]) -> float:
     return UTILIZATION["compiled" if section["compile"] else uncompiled]
 
 
-def plan_sft(section: dict[str, Any], shape: ModelShape, peak: float) -> StagePlan:
-    """Return the plan of SFT: every row is padded to max_length."""
+def plan_sft(section: dict[str, Any], shape: ModelShape, peak: float, processes: int = 1) -> StagePlan:
+    """Return the plan of SFT on so many devices: every row is padded to max_length."""
     rows = section["per_device_train_batch_size"]
-    examples = section["max_steps"] * rows * section["gradient_accumulation_steps"] * section.get("num_processes", 1)
+    examples = section["max_steps"] * rows * section["gradient_accumulation_steps"]
     forward = forward_flops(shape, examples, section["max_length"])
     flops = forward + backward_flops(forward, frozen=bool(section.get("use_peft")))
-    memory = eager_training_memory(shape, rows * section["max_length"])
-    seconds = flops / (peak * UTILIZATION["eager"]) / section.get("num_processes", 1)
+    memory = eager_training_memory(shape, divide(section, processes, "sft").rows * section["max_length"])
+    seconds = flops / (peak * UTILIZATION["eager"]) / processes
     return StagePlan("sft", section["max_steps"], examples * section["max_length"], flops, memory, seconds)
 
 
-def plan_grpo(section: dict[str, Any], shape: ModelShape, peak: float) -> StagePlan:
-    """Return the plan of GRPO, every completion at its longest."""
+def plan_grpo(section: dict[str, Any], shape: ModelShape, peak: float, processes: int = 1) -> StagePlan:
+    """Return the plan of GRPO on so many devices, every completion at its longest.
+
+    Devices share the rollouts of a generation, but a token takes its launches on each of them.
+    """
     steps, length = section["max_steps"], section["max_completion_length"]
     rows = section["per_device_train_batch_size"]
-    processes = section.get("num_processes", 1)
-    rollouts = steps * rows * section["gradient_accumulation_steps"] * processes // section.get("num_iterations", 1)
+    rollouts = steps * rows * section["gradient_accumulation_steps"] // section.get("num_iterations", 1)
     passes = Passes.of(section)
     parts = grpo_flops(shape, passes, rollouts, PROMPT_TOKENS, length)
     training = sum(parts.values()) - parts["generation"]
-    batches = rollouts / (rows * section["gradient_accumulation_steps"] * processes)
+    batches = rollouts / (rows * section["gradient_accumulation_steps"])
     seconds = training / (peak * UTILIZATION["eager"]) / processes
     seconds += batches * length * shape.n_layer * SECONDS_PER_LAYER_AND_TOKEN
-    memory = eager_training_memory(shape, rows * (PROMPT_TOKENS + length))
+    memory = eager_training_memory(shape, divide(section, processes, "grpo").rows * (PROMPT_TOKENS + length))
     memory += 4 * shape.parameters if passes.reference else 0
     return StagePlan("grpo", steps, rollouts * (PROMPT_TOKENS + length), sum(parts.values()), memory, seconds)
 
@@ -173,7 +176,7 @@ def peak_flops(gpu: str) -> tuple[str, float]:
 
 def plan_run(stages: dict[str, dict[str, Any]], peak: float) -> tuple[ModelShape, list[StagePlan]]:
     """Return the model and the plans of the stages of one run."""
-    pretrain = stages["pretrain"]
+    pretrain, processes = stages["pretrain"], stages["pretrain"]["num_processes"]
     shape = ModelShape(
         pretrain["n_layer"],
         pretrain["n_embd"],
@@ -183,8 +186,8 @@ def plan_run(stages: dict[str, dict[str, Any]], peak: float) -> tuple[ModelShape
     )
     plans = [
         plan_pretraining(pretrain, shape, peak),
-        plan_sft(stages["sft"], shape, peak),
-        plan_grpo(stages["grpo"], shape, peak),
+        plan_sft(stages["sft"], shape, peak, processes),
+        plan_grpo(stages["grpo"], shape, peak, processes),
         plan_evaluation(stages, shape),
     ]
     return shape, plans
@@ -236,14 +239,14 @@ def disk_and_data(stages: dict[str, dict[str, Any]], shape: ModelShape, arms: in
 
 
 def idle_devices(plans: list[StagePlan], devices: int, price: float | None) -> str:
-    """Return a sentence about the devices that wait: pretraining alone uses all of them."""
-    pretraining = plans[0].seconds
-    rest = sum(plan.seconds for plan in plans[1:])
-    shared, alone = devices * (pretraining + rest) / 3600, (devices * pretraining + rest) / 3600
+    """Return a sentence about the devices that wait: evaluation uses one of them."""
+    training, rest = sum(plan.seconds for plan in plans if plan.name in TRAINED), plans[-1].seconds
+    shared, alone = devices * (training + rest) / 3600, (devices * training + rest) / 3600
     dollars = "" if price is None else f", ${shared * price:,.2f} against ${alone * price:,.2f}"
     return (
-        f"SFT, GRPO and evaluation use one of the {devices} devices: a run holds all of them for {shared:.1f} device "
-        f"hours, and would take {alone:.1f} where the others are given back after make pretrain{dollars}."
+        f"Training shares the {devices} devices, evaluation uses one of them: a run holds all of them for {shared:.1f} "
+        f"device hours, and would take {alone:.1f} where the others are given back before make eval{dollars}. "
+        "Generating in GRPO takes about as long as on one: it waits for each token."
     )
 
 

@@ -27,6 +27,7 @@ from mulfact.halves import runs_of
 from mulfact.layout import CONDITION_STAGES, RUN_STAGES, SHARED_STAGES, run_level
 from mulfact.locks import experiment_lock
 from mulfact.recipe import check_comparison, compose_runs, controls_named, recipe_path, write_and_tell
+from mulfact.recipe_checks import check_processes
 
 Stages = dict[str, dict[str, Any]]
 ABOVE = (*SHARED_STAGES, *CONDITION_STAGES, "compare")  # what is not a run's own
@@ -51,6 +52,7 @@ def main() -> None:
         grid["halves"] = {"arm": arm, "pairs": arguments.halves}
         chosen, stages = runs_of(arm, arguments.halves), ("pretrain", "curve")
     runs = compose_runs(arguments.recipes, arguments.scale, chosen, overrides, grid)
+    check_processes(runs[0], arguments.processes)
     if arguments.experiment:
         check_comparison(runs[0]["compare"])
     recipes = in_order(dict(zip(chosen, runs, strict=True)))

@@ -166,6 +166,7 @@ def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, ar
         ("pretrain.tokens_per_step=1000", "multiple of pretrain.sequence_length"),
         ("pretrain.num_processes=7", "a step has 16 sequences .* which so many processes cannot share"),
         ("pretrain.micro_batch_size=7", "each of 1 processes has 16 sequences in a step"),
+        ("sft.num_processes=2", "left out: PROCESSES= of make says it"),
         ("sft.max_length=4096", "must not exceed pretrain.n_positions"),
         ("seed=5", "an override cannot set seed; say make SEED=... instead"),
         ("scale=foo", "say make SCALE="),

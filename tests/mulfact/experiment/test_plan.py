@@ -50,6 +50,21 @@ def test_eight_processes_take_an_eighth_of_the_time() -> None:
     assert one == pytest.approx(8 * eight)
 
 
+def test_eight_processes_share_the_steps_of_every_training(repository: Path) -> None:
+    one, eight = (
+        {
+            stage.name: stage
+            for stage in plan.plan_run(compose(repository / "recipes", "gpt2_124m", "baseline", 0, extra), 1e15)[1]
+        }
+        for extra in ([], ["pretrain.num_processes=8"])
+    )
+    assert eight["sft"].seconds == pytest.approx(one["sft"].seconds / 8)
+    assert one["grpo"].seconds / 8 < eight["grpo"].seconds < one["grpo"].seconds  # a token takes its time on each
+    for name in ("sft", "grpo", "eval"):
+        assert (eight[name].steps, eight[name].flops) == (one[name].steps, one[name].flops)
+        assert eight[name].memory <= one[name].memory
+
+
 def run(monkeypatch: pytest.MonkeyPatch, repository: Path, *words: str) -> None:
     monkeypatch.chdir(repository)
     monkeypatch.setattr(sys, "argv", ["plan.py", *words])

@@ -84,6 +84,11 @@ def test_an_experiment_that_compares_nothing_is_refused_before_it_runs(
         ("--conditions baseline --seeds 007", "SEEDS: found '007'; expected whole numbers"),
         ("--conditions baseline --seeds ７", "SEEDS: found '７'; expected whole numbers"),
         ("--conditions baseline --seeds 1.0", "SEEDS: found '1.0'; expected whole numbers"),
+        (
+            "--conditions baseline --processes 16 --set sft.per_device_train_batch_size=6",
+            "PROCESSES=16 cannot share a step of sft",
+        ),
+        ("--conditions baseline --processes 0", "PROCESSES: found '0'; expected the number of processes"),
         ("--conditions posttrain", "arm 'posttrain': a folder of that name is something else in an experiment"),
         ("--conditions empty", "empty.yaml sets nothing"),
     ],
