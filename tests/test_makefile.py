@@ -101,7 +101,7 @@ def test_clean_asks_before_finished_training_goes(repository: Path, tmp_path: Pa
         return subprocess.run([*command, *variables], cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     refused = clean()
-    assert refused.stderr.startswith("error: outputs/smoke: 1 finished stages that took 1.50 hours would be removed, ")
+    assert refused.stderr.startswith("error: outputs/smoke: 1 finished stage that took 1.50 hours would be removed, ")
     assert "mulfact/seed-0 pretrain (1.50 h). Say make clean AGAIN=1 if that is meant" in refused.stderr
     assert made.is_dir()
     assert "removing outputs/smoke: 1 finished" in clean("AGAIN=1").stdout

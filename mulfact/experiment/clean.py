@@ -23,7 +23,8 @@ def main() -> None:
     folder = parser.parse_args().folder
     made = finished(folder)
     dear = {cell: seconds for cell, seconds in made.items() if is_dear(cell, seconds)}
-    told = f"{folder}: {len(made)} finished stages that took {sum(made.values()) / 3600:.2f} hours"
+    count = f"{len(made)} finished stage{'s' if len(made) != 1 else ''}"
+    told = f"{folder}: {count} that took {sum(made.values()) / 3600:.2f} hours"
     if dear and not os.environ.get("AGAIN"):
         named = "; ".join(f"{cell.name} ({seconds / 3600:.2f} h)" for cell, seconds in dear.items())
         raise UserError(f"{told} would be removed, among them {named}. Say make clean AGAIN=1 if that is meant")

@@ -213,8 +213,8 @@ def report(grid: Grid, settings: Sequence[str]) -> None:
     if waiting := grid.in_state("to do", "running"):
         print(f"\nnot reached: {', '.join(cell.name for cell in waiting)}", file=sys.stderr)
     if waiting or grid.failures:
-        failed = len(grid.failures)
-        told = f"{failed} cell{'s' if failed > 1 else ''} failed" if failed else f"{len(waiting)} cells not reached"
+        count, what = (len(grid.failures), "failed") if grid.failures else (len(waiting), "not reached")
+        told = f"{count} cell{'s' if count > 1 else ''} {what}"
         sys.exit(f"error: {told}; the same command goes on from what is finished")
 
 
