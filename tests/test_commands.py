@@ -9,9 +9,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ROOMS = ("data_builders", "tokenizers", "modeling", "evals", "release", "mulfact/experiment")
 # What takes a second or more by itself. `trl` alone is its parser of settings; its trainers bring torch along.
 HEAVY = ("torch", "transformers", "trl.trainer", "lighteval", "accelerate", "datasets", "pandas", "scipy", "matplotlib")
-# In a process of its own for each command, forked from one that has imported nothing of ours.
+# In a process of its own for each command, forked from one that has imported what most of them share, nothing of ours.
 ASK = """
 import contextlib, io, json, os, runpy, sys
+import huggingface_hub, jinja2, omegaconf, pyarrow.parquet, rich.console, tokenizers, trl
+from huggingface_hub import HfApi
+from trl import TrlParser
 commands, heavy = json.loads(sys.argv[1])
 for command in commands:
     sys.stdout.flush()
