@@ -87,7 +87,9 @@ def known_figure(results: Results, task: str) -> Figure | None:
     if not known:
         return None
     arms, forms = labels(known, "condition"), labels(known, "form")
-    norm = LogNorm(known[0]["tokens"][0], known[0]["tokens"][-1])
+    points = known[0]["tokens"]  # the colours begin at the point before the first fact was known
+    first = min((fact["tokens"] for entry in known for fact in entry["facts"] if fact["tokens"]), default=points[1])
+    norm = LogNorm(max((point for point in points if point < first), default=points[0]), points[-1])
     colours = matplotlib.colormaps["cividis_r"].with_extremes(bad="#FFFFFF")
     figure = Figure(figsize=(WIDTH * 0.85, 3.2 * len(arms) + 0.2), layout="constrained")
     grid = figure.subplots(len(arms), len(forms), squeeze=False, sharex=True, sharey=True)
