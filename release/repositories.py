@@ -21,7 +21,7 @@ MODEL_FILES = (
 ADAPTER_FILES = tuple(f"{adapter.ADAPTER}/{name}" for name in adapter.ADAPTER_FILES)
 RECORDS = (
     "metrics.jsonl", "training_summary.json", "trainer_state.json", "lengths.json", "readiness.json",
-    "peak_memory.json", "provenance.json",
+    "peak_memory.json", "launch.json", "provenance.json",
 )  # fmt: skip
 
 PLAYGROUND_FILES = ("*.html", "*.css", "*.js", "*.LICENSE")

@@ -204,7 +204,7 @@ def test_finish_publishes_model_tokenizer_and_log_without_pickles(recipe: dict[s
     names = {path.name for path in (tmp_path / "sft_final").iterdir()}
     assert names == {
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-        "trainer_state.json", "lengths.json", "peak_memory.json", "provenance.json",
+        "trainer_state.json", "lengths.json", "launch.json", "peak_memory.json", "provenance.json",
     }  # fmt: skip
     generation = json.loads((tmp_path / "sft_final" / "generation_config.json").read_text())
     assert generation == {"eos_token_id": 0, "use_cache": True, "do_sample": False, "max_new_tokens": 40}
