@@ -9,6 +9,7 @@ Only the pass itself is timed, not the imports before it (about ten seconds, onc
 """
 
 import argparse
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from mulfact.evals.evaluate_arguments import EvalArguments
 from mulfact.evals.evaluation.run import check_recipe, evaluate, silence_libraries
 from mulfact.evals.evaluation.tasks import read_benchmarks
 from mulfact.settings import base_settings
-from mulfact.tokenizers.facts import read_facts
+from mulfact.tokenizers.facts import TOKENIZER_FILES, read_facts
 
 
 @command
@@ -50,6 +51,7 @@ def main() -> None:
             "generation_size": {"cot": options.cot_tokens, "direct": 24, "mixed": 24},
             "batch_size": options.batch_size,
             "max_samples": options.max_samples,
+            "use_stages": [],
             "use_cpu": options.use_cpu,
         }
         arguments = EvalArguments(**base_settings("eval") | changes)
@@ -81,7 +83,9 @@ def write_untrained(folder: Path, options: argparse.Namespace) -> int:
     torch.manual_seed(0)
     model = GPT2LMHeadModel(config)
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    for path in Path(options.tokenizer).iterdir():
+        if path.name in TOKENIZER_FILES:
+            shutil.copy(path, folder)
     return sum(weights.numel() for weights in model.parameters())
 
 

@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000 python benchmarks/grpo.py
     python benchmarks/grpo.py --recipe outputs/pilot/mulfact/seed-0/recipes/grpo.yaml --updates 5   # on a GPU
+    python benchmarks/grpo.py --generation_only                             # without the rows of other micro-batches
 
 Each row is TRL's own trainer on the recipe but for the setting that its name says, from the same SFT checkpoint and
 seed. Scoring is the reward and the log-probabilities of the reference model; training is forward, backward and step.
@@ -12,6 +13,7 @@ the first command has the environment of `make smoke`, whose SFT checkpoint it s
 
 import argparse
 import gc
+import importlib.util
 import tempfile
 import time
 import warnings
@@ -22,21 +24,22 @@ from typing import Any
 import torch
 import transformers
 from datasets import load_dataset
-from rich.console import Console
-from rich.table import Table
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOTrainer, get_peft_config
 from trl.scripts.grpo import make_parser
 
-from mulfact.errors import UserError, command
+from mulfact.errors import UserError, command, first_line
 from mulfact.evals.rewards import exact_match
 
 RECIPE = Path("outputs/smoke/mulfact/seed-0/recipes/grpo.yaml")
-GENERATION = {
+GENERATION: dict[str, dict[str, Any]] = {
     "the recipe": {},
-    "static cache": {"cache_implementation": "static"},
+    "static cache, compiled on a GPU": {"cache_implementation": "static"},
+    # Beside the trainer in one process, with as much of the GPU as a model of this size needs for its rollouts.
+    "vLLM, colocated": {"use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": 0.15},
     "continuous batching": {"use_transformers_continuous_batching": True},
 }
+COLUMNS = ("s/update", "ratio", "generation", "scoring", "training", "tokens/s", "GB", "same")
 QUIET = {
     "save_strategy": "no", "log_completions": False, "disable_tqdm": True, "logging_steps": 1000, "report_to": "none",
     "logging_first_step": False,
@@ -103,27 +106,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time GRPO's updates and its ways of generating.")
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="the flat recipe of a run whose SFT is finished")
     parser.add_argument("--updates", type=int, default=3, help="timed updates of each row, after one that warms up")
+    parser.add_argument("--generation_only", action="store_true", help="only the ways of generating")
     options = parser.parse_args()
     if not options.recipe.is_file():
         raise UserError(f"{options.recipe} does not exist: run make sft first, or name another run's by --recipe")
+    _, _, model, _ = parse(options.recipe, {})
+    if not Path(model.model_name_or_path).is_dir():
+        raise UserError(f"{model.model_name_or_path} does not exist: run make sft first, for the run of this recipe")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     warnings.simplefilter("ignore", FutureWarning)  # of flags that only TRL's parser sets
 
-    records: dict[str, Record | Exception] = {}
-    for name, settings in rows(options.recipe).items():
-        print(f"{name} ...", flush=True)
+    print(f"{'':34}" + "".join(f"{column:>11}" for column in COLUMNS), flush=True)
+    first = None
+    for name, settings in rows(options.recipe, options.generation_only).items():
         try:
-            records[name] = run(options.recipe, {"max_steps": options.updates + 1, **QUIET, **settings})
+            record = run(options.recipe, {"max_steps": options.updates + 1, **QUIET, **settings})
         except Exception as error:  # a way of generating that this model or machine has not is a result too
-            records[name] = error
+            if first is None:
+                raise
+            print(f"{name:34}  not measured: {first_line(error)[:100]}", flush=True)
+        else:
+            first = first or record
+            print(f"{name:34}" + "".join(f"{cell:>11}" for cell in cells(record, first)), flush=True)
         gc.collect()
         torch.cuda.empty_cache()
-    show(records)
 
 
-def rows(recipe: Path) -> dict[str, dict[str, Any]]:
+def rows(recipe: Path, generation_only: bool) -> dict[str, dict[str, Any]]:
     """Return the rows: the ways of generating, and the same rollouts trained in micro-batches of other sizes."""
+    if generation_only:
+        return GENERATION
     _, config, *_ = parse(recipe, {})
     rollouts = config.per_device_train_batch_size * config.gradient_accumulation_steps
     sizes = (config.per_device_train_batch_size // 2, config.per_device_train_batch_size * 2, rollouts)
@@ -144,7 +157,9 @@ def parse(recipe: Path, settings: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def run(recipe: Path, settings: dict[str, Any]) -> Record:
-    """Return the times of a few updates that leave nothing behind."""
+    """Return the times of a few updates that leave nothing behind. Raises UserError without vLLM where it is asked."""
+    if settings.get("use_vllm") and importlib.util.find_spec("vllm") is None:
+        raise UserError("vllm is not installed; TRL 1.16 takes 0.22 to 0.31")
     with tempfile.TemporaryDirectory() as scratch:
         script, config, model, _ = parse(recipe, {**settings, "output_dir": scratch})
         record = Record()
@@ -165,27 +180,18 @@ def run(recipe: Path, settings: dict[str, Any]) -> Record:
     return record
 
 
-def show(records: dict[str, Record | Exception]) -> None:
-    """Print a row for each way, and the reason in the place of one that failed."""
-    first = next(iter(records.values()))
-    if isinstance(first, Exception):
-        raise first
-    table = Table("", "s/update", "ratio", "generation", "scoring", "training", "tokens/s", "GB", "same")
-    for name, record in records.items():
-        if isinstance(record, Exception):
-            table.add_row(name, f"{type(record).__name__}: {str(record).strip().splitlines()[0][:90]}")
-            continue
-        update, generation = record.mean("update"), record.mean("generation")
-        scoring = record.mean("scoring") - generation
-        sampled = [sum(map(len, completions)) for completions in record.completions[1:]]
-        pairs = list(zip(first.completions[0], record.completions[0], strict=True))
-        table.add_row(
-            name, f"{update:.2f}", f"{first.mean('update') / update:.2f}", f"{generation / update:.0%}",
-            f"{scoring / update:.0%}", f"{1 - (generation + scoring) / update:.0%}",
-            f"{sum(sampled) / len(sampled) / generation:,.0f}", f"{record.peak_bytes / 1e9:.1f}",
-            f"{sum(one == other for one, other in pairs) / len(pairs):.0%}",
-        )  # fmt: skip
-    Console(width=140).print(table)
+def cells(record: Record, first: Record) -> list[str]:
+    """Return the columns of a row; `first` is the record of the first one."""
+    update, generation = record.mean("update"), record.mean("generation")
+    scoring = record.mean("scoring") - generation
+    sampled = [sum(map(len, completions)) for completions in record.completions[1:]]
+    pairs = list(zip(first.completions[0], record.completions[0], strict=True))
+    return [
+        f"{update:.2f}", f"{first.mean('update') / update:.2f}", f"{generation / update:.0%}",
+        f"{scoring / update:.0%}", f"{1 - (generation + scoring) / update:.0%}",
+        f"{sum(sampled) / len(sampled) / generation:,.0f}", f"{record.peak_bytes / 1e9:.1f}",
+        f"{sum(one == other for one, other in pairs) / len(pairs):.0%}",
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -56,8 +56,13 @@ class ComputeArguments:
         "precision of activations, auto: bf16 where the hardware has it; weights and optimizer stay in float32"
     )
     bf16_residual: bool = setting("where precision is bf16: keep the residual stream in it too, as llm.c does")
-    loss: Literal["plain", "chunked", "liger"] = setting("how the output head and the cross-entropy are computed")
+    loss: Literal["plain", "chunked", "liger", "liger_cutedsl"] = setting(
+        "how the output head and the cross-entropy are computed"
+    )
     compile: bool = setting("compile the model with torch.compile")
+    compile_mode: Literal["default", "tuned", "graphs"] = setting(
+        "tuned: Inductor tries more kernels for the matrix products, for minutes; graphs: CUDA graphs"
+    )
 
 
 @dataclass(kw_only=True)
@@ -106,6 +111,8 @@ class PretrainArguments(OperationArguments, OptimizationArguments, ComputeArgume
             if value is not None and not (isinstance(value, int | float) and least <= value <= greatest):
                 upper = "" if greatest == math.inf else f" and at most {greatest:g}"
                 raise UserError(f"pretrain.{name} is {value!r}: expected at least {least:g}{upper}")
+        if self.compile_mode != "default" and not self.compile:
+            raise UserError(f"pretrain.compile_mode is {self.compile_mode}, which needs pretrain.compile: true")
         if self.n_embd % self.n_head:
             raise UserError(
                 f"pretrain.n_embd is {self.n_embd}: it must be a multiple of pretrain.n_head ({self.n_head})"

@@ -218,15 +218,19 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def hardware() -> dict[str, Any]:
-    """Return the processor, its cores, the memory in bytes, and the names of the GPUs that this process may use."""
+def hardware(gpus: list[str] | None = None) -> dict[str, Any]:
+    """Return the processor, its cores, the memory in bytes, and the names of the GPUs that this process may use.
+
+    Given `gpus`, it does not ask for them.
+    """
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         processor = models[0] if models else processor
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"processor": processor, "cores": os.cpu_count(), "memory_bytes": memory, "gpus": gpu_names()}
+    return {"processor": processor, "cores": os.cpu_count(), "memory_bytes": memory,
+            "gpus": gpu_names() if gpus is None else gpus}  # fmt: skip
 
 
 def gpu_names() -> list[str]:

@@ -3,8 +3,8 @@
 The logits of a batch are its largest tensor: 64 x 1024 tokens x 50,304 words. `chunked` computes them a few thousand
 tokens at a time and takes the gradients on the spot, as Liger's fused kernel does (Hsu et al. 2024, arXiv:2410.10989),
 in plain torch, so it runs everywhere. `liger` is that kernel, for a GPU, as one operator that torch.compile leaves
-alone. `plain` is the reference. Torch's own chunks (`F.linear_cross_entropy` with options) hold three times as much
-(docs/results/2026-11-28-output-head.md).
+alone, and `liger_cutedsl` the same around a cross-entropy that is written for Hopper. `plain` is the reference. Torch's
+own chunks (`F.linear_cross_entropy` with options) hold three times as much (docs/results/2026-11-28-output-head.md).
 """
 
 from typing import Any
@@ -18,6 +18,8 @@ from mulfact.errors import UserError
 IGNORED = -100
 # Logits that are held at a time: what fits a core's cache, or one GB of a GPU.
 CHUNK_LOGITS = {"cpu": 2**21, "cuda": 2**28}
+# The cross-entropy inside of Liger's kernel: its own, or one that it chooses by name.
+LIGER_KERNELS = {"liger": "", "liger_cutedsl": "nvidia-cutedsl"}
 LIGER_LOGITS = 2**30  # in bf16 two GB: the head's matrix products are then as fast as on the whole batch
 
 
@@ -34,7 +36,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor, impleme
     if torch.is_autocast_enabled(hidden.device.type):
         dtype = torch.get_autocast_dtype(hidden.device.type)
         hidden, weight = hidden.to(dtype), weight.to(dtype)
-    return liger_cross_entropy(hidden, weight, labels)[0] / (labels != IGNORED).sum()
+    return liger_cross_entropy(hidden, weight, labels, LIGER_KERNELS[implementation])[0] / (labels != IGNORED).sum()
 
 
 def token_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
@@ -53,13 +55,15 @@ def chunk_size(hidden: Tensor, weight: Tensor) -> int:
 
 
 @torch.library.custom_op("mulfact::liger_cross_entropy", mutates_args=())
-def liger_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def liger_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor, kernel: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return the summed cross-entropy and its gradients by `hidden` and `weight`, from Liger's fused kernel.
 
-    Raises UserError where Liger is not installed or has no kernel.
+    `kernel` names the cross-entropy inside of it, one of Liger's; without a name it is Liger's first own.
+    Raises UserError where Liger is not installed or has no such kernel.
     """
     try:
         import triton
+        from liger_kernel.backends import ImplNotAvailableError
         from liger_kernel.ops.fused_linear_cross_entropy import fused_linear_cross_entropy_forward
     except ImportError as error:
         raise UserError(
@@ -68,27 +72,31 @@ def liger_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple
         ) from error
     if hidden.device.type == "cpu" and not triton.knobs.runtime.interpret:
         raise UserError("pretrain.loss is liger, which has no CPU kernel: set it to chunked")
-    with torch.no_grad():
-        loss, _, _, _, grad_hidden, grad_weight, _ = fused_linear_cross_entropy_forward(
-            hidden, weight, labels, ignore_index=IGNORED, reduction="sum", accum_dtype=torch.float32,
-            compute_gradients=True, weight_requires_grad=True,
-            chunk_mem_const=max(1, LIGER_LOGITS // hidden.numel()),  # Liger counts in sizes of `hidden`
-        )  # fmt: skip
+    try:
+        with torch.no_grad():
+            loss, _, _, _, grad_hidden, grad_weight, _ = fused_linear_cross_entropy_forward(
+                hidden, weight, labels, ignore_index=IGNORED, reduction="sum", accum_dtype=torch.float32,
+                compute_gradients=True, weight_requires_grad=True,
+                chunk_mem_const=max(1, LIGER_LOGITS // hidden.numel()),  # Liger counts in sizes of `hidden`
+                ce_impl=kernel or None,
+            )  # fmt: skip
+    except ImplNotAvailableError as error:
+        raise UserError(f"pretrain.loss is liger_cutedsl, which cannot run here: {error} Set it to liger") from error
     return loss, grad_hidden, grad_weight
 
 
 @liger_cross_entropy.register_fake
-def _shapes(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _shapes(hidden: Tensor, weight: Tensor, labels: Tensor, kernel: str) -> tuple[Tensor, Tensor, Tensor]:
     return hidden.new_empty((), dtype=torch.float32), torch.empty_like(hidden), torch.empty_like(weight)
 
 
-def _keep_gradients(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+def _keep_gradients(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.save_for_backward(*output[1:])
 
 
-def _scale_gradients(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple[Tensor, Tensor, None]:
+def _scale_gradients(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple[Tensor, Tensor, None, None]:
     grad_hidden, grad_weight = ctx.saved_tensors
-    return grad_hidden * grad_loss, grad_weight * grad_loss, None
+    return grad_hidden * grad_loss, grad_weight * grad_loss, None, None
 
 
 liger_cross_entropy.register_autograd(_scale_gradients, setup_context=_keep_gradients)

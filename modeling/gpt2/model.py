@@ -5,6 +5,8 @@ objective = Objective(model, loss="chunked", precision="bf16")   # what is train
 loss = objective(tokens[:, :-1], tokens[:, 1:])
 """
 
+from typing import Any
+
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
@@ -12,6 +14,13 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 from mulfact.modeling.gpt2.attention import CAUSAL_WITHOUT_MASK
 from mulfact.modeling.gpt2.loss import linear_cross_entropy, token_cross_entropy
 from mulfact.modeling.pretrain_arguments import ModelArguments
+
+# What Inductor is told, by pretrain.compile_mode.
+COMPILE_OPTIONS: dict[str, dict[str, Any] | None] = {
+    "default": None,
+    "tuned": {"max_autotune_gemm": True, "triton.enable_persistent_tma_matmul": True},
+    "graphs": {"triton.cudagraphs": True},
+}
 
 
 def gpt2_config(shape: ModelArguments, vocab_size: int, tokenizer: PreTrainedTokenizerBase) -> GPT2Config:

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from mulfact.data_builders.storage.token_stream import TokenStream
 from mulfact.errors import UserError
-from mulfact.modeling.gpt2.model import Objective, build_model, gpt2_config
+from mulfact.modeling.gpt2.model import COMPILE_OPTIONS, Objective, build_model, gpt2_config
 from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.modeling.pretraining.batches import RawBytes, plan_batches, read_step
 from mulfact.modeling.pretraining.checkpoints import Checkpoints
@@ -60,7 +60,7 @@ class Pretraining:
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.objective = Objective(self.model, arguments.loss, arguments.mixed_precision, arguments.bf16_residual)
         if arguments.compile:
-            self.objective.compile()
+            self.objective.compile(options=COMPILE_OPTIONS[arguments.compile_mode])
         configure_deepspeed(accelerator, self.plan.micro_batch_size, self.plan.micro_batches, arguments.max_grad_norm)
         accelerator.gradient_accumulation_steps = self.plan.micro_batches
         optimizer = build_optimizer(self.model, arguments)

@@ -88,7 +88,7 @@ def plan_pretraining(section: dict[str, Any], shape: ModelShape, peak: float) ->
 
 def pretraining_utilization(section: dict[str, Any]) -> float:
     """Return the share of the peak that pretraining is expected to reach."""
-    uncompiled = "uncompiled_liger" if section["loss"] == "liger" else "uncompiled"
+    uncompiled = "uncompiled_liger" if section["loss"].startswith("liger") else "uncompiled"
     return UTILIZATION["compiled" if section["compile"] else uncompiled]
 
 

@@ -187,7 +187,7 @@ def test_a_compiled_run_has_the_curve_of_an_eager_one(
     """Training and validation run through graphs, here without the minute that Inductor takes to write them in C++."""
     graphs = []
 
-    def compile_whole(objective: Objective) -> None:
+    def compile_whole(objective: Objective, options: None) -> None:
         def keep(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
             graphs.append(graph)
             return aot_eager(graph, inputs)
@@ -311,6 +311,7 @@ def test_a_gpu_that_is_too_small_is_told_with_the_setting_that_helps(
         ({"schedule": "linear"}, "pretrain.schedule is linear: expected cosine or wsd"),
         ({"mixed_precision": "fp16"}, "expected auto or bf16 or no"),
         ({"loss": "chunk"}, "expected plain or chunked or liger"),
+        ({"compile_mode": "graphs"}, "pretrain.compile_mode is graphs, which needs pretrain.compile: true"),
         ({"max_grad_norm": 0}, "pretrain.max_grad_norm is 0"),
         ({"learning_rate": -1e-3}, "pretrain.learning_rate is -0.001"),
         ({"adam_beta1": 1.5}, "pretrain.adam_beta1 is 1.5: expected at least 0 and at most 1"),

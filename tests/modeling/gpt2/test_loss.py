@@ -65,6 +65,7 @@ def test_chunked_in_bfloat16_is_near_and_keeps_float32_gradients() -> None:
     torch.testing.assert_close(weight.grad, reference[2], rtol=0.1, atol=1e-2)
 
 
-def test_liger_where_it_cannot_run_is_the_users_error() -> None:
+@pytest.mark.parametrize("implementation", ["liger", "liger_cutedsl"])
+def test_liger_where_it_cannot_run_is_the_users_error(implementation: str) -> None:
     with pytest.raises(UserError, match="liger"):
-        linear_cross_entropy(*problem(), "liger")
+        linear_cross_entropy(*problem(), implementation)

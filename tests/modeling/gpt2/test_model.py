@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
 from mulfact.modeling.gpt2.attention import CAUSAL_WITHOUT_MASK, attention_by_products, causal_attention
-from mulfact.modeling.gpt2.model import Objective, build_model, gpt2_config
+from mulfact.modeling.gpt2.model import COMPILE_OPTIONS, Objective, build_model, gpt2_config
+from mulfact.modeling.pretrain_arguments import CHOICES
 
 SHAPE = SimpleNamespace(n_layer=2, n_head=2, n_embd=32, n_positions=64)
 TOKENIZER = SimpleNamespace(bos_token_id=0, eos_token_id=0, pad_token_id=1)
@@ -95,6 +96,14 @@ def test_the_compiled_objective_is_the_eager_one() -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
     for ours, theirs in zip(compiled.parameters(), eager.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=1e-4)
+
+
+def test_inductor_knows_what_each_compile_mode_tells_it() -> None:
+    assert tuple(COMPILE_OPTIONS) == CHOICES["compile_mode"]
+    for options in COMPILE_OPTIONS.values():
+        torch.compile(model(), options=options)  # an unknown option is an error; nothing is compiled yet
+    with pytest.raises(RuntimeError, match="Unexpected optimization option"):
+        torch.compile(model(), options={"max_autotune_gems": True})
 
 
 def test_what_is_saved_is_ordinary_and_computes_the_same(tmp_path: Path) -> None:
