@@ -81,7 +81,10 @@ def liger_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor, kernel: 
                 ce_impl=kernel or None,
             )  # fmt: skip
     except ImplNotAvailableError as error:
-        raise UserError(f"pretrain.loss is liger_cutedsl, which cannot run here: {error} Set it to liger") from error
+        raise UserError(
+            f"pretrain.loss is liger_cutedsl, which cannot run here: {error} On a Hopper GPU pip install "
+            "nvidia-cutlass-dsl, else set it to liger"
+        ) from error
     return loss, grad_hidden, grad_weight
 
 
