@@ -13,6 +13,7 @@ against the true difference (coverage) and against zero (power).
 import argparse
 import itertools
 import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -136,7 +137,7 @@ def main() -> None:
     started, generator = time.time(), np.random.default_rng(0)
     rows = [
         (design, measure(design, options.experiments, generator))
-        for design in track(list(designs()), "designs", disable=None)
+        for design in track(list(designs()), "designs", disable=not sys.stderr.isatty())
     ]
     show(tabulate(rows), options.markdown)
     print(f"{len(rows)} designs x {options.experiments} experiments in {time.time() - started:.0f} s")

@@ -165,7 +165,7 @@ def run(recipe: Path, settings: dict[str, Any]) -> Record:
         record = Record()
         trainer = TimedTrainer(
             model=model.model_name_or_path,
-            reward_funcs=[exact_match],
+            reward_funcs=[exact_match],  # type: ignore[list-item]
             args=config,
             train_dataset=load_dataset(script.dataset_name, split=script.dataset_train_split),
             peft_config=get_peft_config(model),

@@ -13,13 +13,14 @@ import pstats
 import random
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from mulfact.data_builders.synthetic.documents import SyntheticSettings, documents, up_to
 from mulfact.settings import base_settings
 
 EASY = {"max_digits": 1, "max_steps": 2}
 HARD = {"max_digits": 4, "max_steps": 8, "max_operand": 500, "largest_table": 20}
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "default mixture": {},
     "easy mixture": EASY,
     "hard mixture": HARD,
@@ -41,7 +42,7 @@ def main() -> None:
     yardstick = megabytes_per_second(plain_lines(), size)
     print(f"{'':22}{'MB/s':>8}{'documents/s':>14}{'of plain lines':>17}")
     for name, settings in CASES.items():
-        speed, rate = measure(documents(SyntheticSettings(**defaults | settings), 0), size)
+        speed, rate = measure(documents(SyntheticSettings(**{**defaults, **settings}), 0), size)
         print(f"{name:22}{speed:8.1f}{rate:14,.0f}{speed / yardstick:16.0%}")
     print(f"{'plain lines':22}{yardstick:8.1f}")
     if arguments.profile:

@@ -123,6 +123,9 @@ def show_scaling(arm: str, folder: Path, texts: list[str], megabytes: float) -> 
         print(f"{f'{arm}: {processes} processes':32}{rate:8.2f}{rate / one:18.2f}")
 
 
+encoder: BulkEncoder  # of a worker
+
+
 def open_encoder(folder: Path) -> None:
     global encoder
     encoder = BulkEncoder(folder)

@@ -79,7 +79,8 @@ class Bench:
 
     def model(self) -> GPT2LMHeadModel:
         tokenizer = SimpleNamespace(bos_token_id=EOS, eos_token_id=EOS, pad_token_id=1)
-        return build_model(gpt2_config(self.arguments, self.shape.vocab_size, tokenizer), 0).to(self.device).train()
+        config = gpt2_config(self.arguments, self.shape.vocab_size, tokenizer)  # type: ignore[arg-type]
+        return build_model(config, 0).to(self.device).train()  # type: ignore[arg-type]
 
     def clock(self) -> float:
         """Return seconds: of the GPU's work, or of this process on a CPU, which a busy machine does not lengthen."""
