@@ -23,6 +23,7 @@ def recipes(repository: Path) -> Path:
         ("pretrain.schedule=cosin", "pretrain.schedule is cosin: expected cosine or wsd"),
         ("pretrain.max_steps=null", "pretrain sets none of max_steps, target_tokens, target_flops"),
         ("pretrain.report_to=trackio", "pretrain.report_to is trackio: expected none or tensorboard"),
+        ("pretrain.report_to=wandb", "pretrain.report_to is wandb: expected none or tensorboard"),
         ("corpus.validation_fraction=2", "corpus.validation_fraction is 2: expected above 0 and below 1"),
         ("compare.primary_task=foo", "compare.primary_task: unknown task 'foo'"),
         ("compare.primary_task=gsm8k_cott", "did you mean 'gsm8k_cot'"),
