@@ -8,12 +8,13 @@ The folder is a complete Hugging Face tokenizer. facts.json beside it tells the 
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers
 
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
@@ -25,6 +26,7 @@ from mulfact.tokenizers.facts import FACTS_FILE, VOCAB_SIZE_MULTIPLE, Facts, Fac
 from mulfact.tokenizers.patterns.normalizer import fact_decoders, fact_normalizers
 from mulfact.tokenizers.placebo import choose_pairs
 
+DIGIT = re.compile("[0-9]")
 SAMPLE_BYTES = 100_000_000  # compressed; counting words in all of a web corpus would take hours
 
 
@@ -117,13 +119,15 @@ def add_facts(tokenizer: Tokenizer, facts: Facts) -> Tokenizer:
 
 
 def split_digits(tokenizer: Tokenizer) -> None:
-    """Let `tokenizer` cut its text around each digit, so that no token but an added one holds a digit and more.
+    """Let `tokenizer` merge nothing with a digit, so that no token but an added one holds a digit and more.
 
-    The vocabulary stays as it is: tokens such as `54` are never reached.
+    The vocabulary stays as it is: tokens such as `54` are never reached. Text without a digit has the same tokens
+    as before.
     """
-    digit = pre_tokenizers.Split(Regex("[0-9]"), behavior="isolated")
-    own = [tokenizer.pre_tokenizer] if tokenizer.pre_tokenizer is not None else []
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digit, *own])
+    content = json.loads(tokenizer.to_str())
+    merges = content["model"]["merges"]
+    content["model"]["merges"] = [pair for pair in merges if not DIGIT.search("".join(pair))]
+    tokenizer.model = Tokenizer.from_str(json.dumps(content)).model
 
 
 def save(tokenizer: Tokenizer, facts: Facts, model_max_length: int, folder: Path) -> None:
