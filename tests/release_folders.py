@@ -136,7 +136,8 @@ def write_run(shared_dir: Path, condition: str, seed: int, stages: tuple[str, ..
         "checkpoints": {stage: str(run / f"{stage}_final") for stage in stages},
         "generation_size": {"cot": 8, "direct": 4, "mixed": 4},
         "stop_sequences": {"cot": ["\nQuestion:"], "direct": ["\n"], "mixed": ["\n"]},
-        "max_cut_prompts": 0.0, "batch_size": 4, "max_samples": None, "use_cpu": True,
+        "max_cut_prompts": 0.0, "use_stages": [], "use_tasks": [],
+        "batch_size": 4, "max_samples": None, "use_cpu": True,
     }  # fmt: skip
     inputs = [shared_dir / "benchmarks", tokenizer, *(run / f"{stage}_final" for stage in stages)]
     with stage_output(run / "eval", recipe, inputs) as folder:
