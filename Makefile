@@ -399,7 +399,8 @@ stranger: ## load MODEL by name in a new environment with torch and transformers
 
 BROWSER := $(firstword $(foreach name,chromium chromium-browser google-chrome chrome,$(shell command -v $(name))))
 
-# A file is one worker's: its tests share what they build; the long ones come first. (xdist 3.8 does not see xdist_group under pytest 9.2.)
+# A file is one worker's: its tests share what they build; the long ones come first. (xdist 3.8 does not see xdist_group
+# under pytest 9.2.)
 test: $(INSTALLED) ## the tests, on two workers
 	$(if $(BROWSER),,@echo "no Chromium here: the tests of the playground's page in a browser are left out")
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(BROWSER),,-m 'not browser')

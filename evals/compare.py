@@ -31,7 +31,8 @@ def main() -> None:
     looks = earlier_looks(Path(arguments.output_dir) / "results.json")
     inputs = [output_of(run.folder, stage) for run in runs.values() for stage in ("eval", "ledger", READINESS)]
     inputs += [*curve_folders(runs), *halves_folders(Path(arguments.shared_dir))]
-    with stage_output(arguments.output_dir, arguments, [*inputs, arguments.protocol]) as folder:
+    inputs += [arguments.protocol, *([arguments.plan] if arguments.plan else [])]
+    with stage_output(arguments.output_dir, arguments, inputs) as folder:
         results = build_results(arguments, runs, looks)
         write_json(folder / "results.json", results)
         write_report(results, folder)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from mulfact.layout import curve_folder, output_of, playground_folder, report_folder, run_folder, run_level
 from mulfact.modeling.posttraining import adapter
+from mulfact.provenance import LAUNCH, PROVENANCE
 from mulfact.tokenizers.facts import TOKENIZER_FILES
 
 MODEL_FILES = (
@@ -21,7 +22,7 @@ MODEL_FILES = (
 ADAPTER_FILES = tuple(f"{adapter.ADAPTER}/{name}" for name in adapter.ADAPTER_FILES)
 RECORDS = (
     "metrics.jsonl", "training_summary.json", "trainer_state.json", "lengths.json", "readiness.json",
-    "peak_memory.json", "launch.json", "provenance.json",
+    "peak_memory.json", LAUNCH, PROVENANCE,
 )  # fmt: skip
 
 PLAYGROUND_FILES = ("*.html", "*.css", "*.js", "*.LICENSE")

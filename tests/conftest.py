@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from matplotlib.figure import Figure
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REAL_DATA = Path(os.environ.get("MULFACT_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -25,11 +24,13 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="module")
 def undrawn() -> Iterator[None]:
     """Figures are made but not drawn, which takes ten seconds a report; the tests of figures draw them."""
+    from matplotlib.figure import Figure  # for these tests alone
+
     white = base64.b64decode(
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAG7buVgAAAABJRU5ErkJggg=="
     )
 
-    def save(_figure: Figure, path: Path, **_settings: Any) -> None:
+    def save(_figure: Any, path: Path, **_settings: Any) -> None:
         Path(path).write_bytes(white)
 
     with pytest.MonkeyPatch.context() as patch:

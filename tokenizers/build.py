@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 
 from mulfact.errors import UserError, command
 from mulfact.provenance import stage_output, write_json
@@ -122,9 +122,14 @@ def split_digits(tokenizer: Tokenizer) -> None:
     """Let `tokenizer` merge nothing with a digit, so that no token but an added one holds a digit and more.
 
     The vocabulary stays as it is: tokens such as `54` are never reached. Text without a digit has the same tokens
-    as before.
+    as before. A base that looks whole words up before it merges has its text cut around each digit instead, which is a
+    second pass.
     """
     content = json.loads(tokenizer.to_str())
+    if content["model"].get("ignore_merges"):
+        digit = pre_tokenizers.Split(Regex(DIGIT.pattern), behavior="isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digit, *filter(None, [tokenizer.pre_tokenizer])])
+        return
     merges = content["model"]["merges"]
     content["model"]["merges"] = [pair for pair in merges if not DIGIT.search("".join(pair))]
     tokenizer.model = Tokenizer.from_str(json.dumps(content)).model

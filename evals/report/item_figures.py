@@ -1,5 +1,6 @@
 """Figures of single items: maps of the multiplication table, and why answers were wrong."""
 
+from itertools import product
 from typing import Any
 
 import matplotlib
@@ -78,7 +79,7 @@ def error_figure(results: Results, family: str) -> Figure | None:
     if not rows:
         return None
     stages, arms = labels(rows, "stage"), [arm for arm in results["conditions"] if arm in labels(rows, "condition")]
-    lines = [(task, arm) for task in tasks for arm in (None, *arms)]  # the task's name has a line of its own
+    lines = list(product(tasks, (None, *arms)))  # the task's name has a line of its own
     places = {pair: index for index, pair in enumerate(lines)}
     height = 0.2 * len(places) + 0.9
     figure = Figure(figsize=(WIDTH, height), layout="constrained")

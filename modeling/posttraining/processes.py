@@ -6,7 +6,6 @@ A step has the same rows, whoever computes them, so that a recipe, what is finis
 depend on the number of processes; TRL's command gets the share of one process as flags.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from mulfact.errors import UserError
 from mulfact.provenance import LAUNCH, write_json
+from mulfact.text_files import read_json
 
 ROWS, ACCUMULATION = "per_device_train_batch_size", "gradient_accumulation_steps"
 GENERATION = ("steps_per_generation", "generation_batch_size")  # say the size of a generation in other terms
@@ -59,4 +59,4 @@ def record_launch(folder: Path, processes: int) -> None:
 def launched(folder: Path) -> int | None:
     """Return how many processes shared the steps of a stage's folder; None where nothing was recorded."""
     path = folder / LAUNCH
-    return int(json.loads(path.read_text(encoding="utf-8"))["processes"]) if path.is_file() else None
+    return int(read_json(path)["processes"]) if path.is_file() else None

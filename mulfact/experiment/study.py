@@ -172,12 +172,11 @@ def analyse(study: Study) -> None:
     prepare = [sys.executable, "-m", "mulfact.experiment.prepare", *place, "--conditions", *study.conditions, *kind]
     subprocess.run([*prepare, "--set", *study.overrides], check=True)
     settings = {"output_dir": study.folder / "report", "shared_dir": study.records}
-    if not study.pairs:
-        settings["plan"] = study.folder / "plan.md"
     if study.pairs:
         (arm,) = study.conditions
         program, recipe = "evals/halves.py", study.shared_dir / "halves" / arm / "recipes" / "halves.yaml"
     else:
+        settings["plan"] = study.folder / "plan.md"
         for target in ("benchmarks", "posttrain"):  # built again where the runs were made on another machine
             subprocess.run(study.make(target, runs[:1], 1), check=True)
         program, recipe = "evals/compare.py", study.shared_dir / "recipes" / "compare.yaml"

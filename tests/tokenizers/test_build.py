@@ -203,13 +203,21 @@ def test_text_without_facts_costs_every_arm_the_same() -> None:
     assert len(ids) == 1
 
 
-def test_digits_are_split_over_a_loaded_vocabulary_with_tokens_that_mix_them(tmp_path: Path) -> None:
-    """GPT-2 has tokens such as ` 2010`, `1st` and `x86`; split, none of them is left in a text."""
+@pytest.mark.parametrize("whole_words_first", [False, True])
+def test_digits_are_split_over_a_loaded_vocabulary_with_tokens_that_mix_them(
+    tmp_path: Path, whole_words_first: bool
+) -> None:
+    """GPT-2 has tokens such as ` 2010`, `1st` and `x86`; split, none of them is left in a text.
+
+    Llama 3's looks whole words up before it merges (`ignore_merges`).
+    """
     texts = ["In 2010 the x86 came 1st at $15.99, 3rd in 2010. " * 8]
     train(texts, 330).model.save(str(tmp_path))
     mixed = [token for token in load(str(tmp_path)).get_vocab() if re.search("[0-9].|.[0-9]", token)]
     assert len(mixed) > 5
     whole, split = load(str(tmp_path)), load(str(tmp_path))
+    whole.model.ignore_merges = split.model.ignore_merges = whole_words_first
+    assert [token for token in whole.encode(texts[0]).tokens if token in mixed]
     add_facts(split, fit_facts(FactSettings("weak", digits="split"), split, 768))
     text = "In 2010 the x86 came 1st\tat $15.99,  3rd. 6 × 9 = 54"
     encoding = split.encode(text)
