@@ -31,7 +31,7 @@ def main() -> None:
     looks = earlier_looks(Path(arguments.output_dir) / "results.json")
     inputs = [output_of(run.folder, stage) for run in runs.values() for stage in ("eval", "ledger", READINESS)]
     inputs += [*curve_folders(runs), *halves_folders(Path(arguments.shared_dir))]
-    inputs += [arguments.protocol, *([arguments.plan] if arguments.plan else [])]
+    inputs += [Path(page) for page in (arguments.protocol, arguments.plan) if page]
     with stage_output(arguments.output_dir, arguments, inputs) as folder:
         results = build_results(arguments, runs, looks)
         write_json(folder / "results.json", results)
