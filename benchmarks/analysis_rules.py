@@ -25,8 +25,8 @@ from rich.progress import track
 from rich.table import Table
 from scipy import stats
 
-from mulfact.benchmarks.rules import RULES
-from mulfact.benchmarks.simulated_experiments import Design, contrasts, simulate, true_error
+from mulfact.benchmarks.simulation.rules import RULES
+from mulfact.benchmarks.simulation.simulated_experiments import Design, contrasts, simulate, true_error
 from mulfact.provenance import write_json
 
 EFFECT = 3.0  # true standard errors

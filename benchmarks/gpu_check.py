@@ -28,8 +28,8 @@ os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asking for a GPU 
 import torch
 
 from mulfact.benchmarks.pretrain import compare_in_turn
-from mulfact.benchmarks.steps_in_time import Command, Found, Questions, Step, read_json, stop_on_sigterm
-from mulfact.benchmarks.training_steps import SHAPES, Bench, Shape, settings
+from mulfact.benchmarks.timing.steps_in_time import Command, Found, Questions, Step, read_json, stop_on_sigterm
+from mulfact.benchmarks.timing.training_steps import SHAPES, Bench, Shape, settings
 from mulfact.errors import UserError, command
 from mulfact.layout import READINESS, run_folder
 from mulfact.modeling.gpt2.model import Objective

@@ -32,8 +32,8 @@ from accelerate import Accelerator
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments
 
-from mulfact.benchmarks.pairs import Pair, time_pairs
-from mulfact.benchmarks.training_steps import EOS, SHAPES, Bench, Shape, Step, settings
+from mulfact.benchmarks.timing.pairs import Pair, time_pairs
+from mulfact.benchmarks.timing.training_steps import EOS, SHAPES, Bench, Shape, Step, settings
 from mulfact.errors import UserError, command, first_line
 from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.modeling.pretraining.launch import launch, resolve_precision

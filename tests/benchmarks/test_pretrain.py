@@ -7,7 +7,7 @@ import pytest
 
 from mulfact.benchmarks import pretrain
 from mulfact.benchmarks.pretrain import candidates, compare_in_turn
-from mulfact.benchmarks.training_steps import SHAPES, Bench, Shape, settings
+from mulfact.benchmarks.timing.training_steps import SHAPES, Bench, Shape, settings
 from mulfact.errors import UserError
 from mulfact.modeling.pretrain_arguments import PretrainArguments
 

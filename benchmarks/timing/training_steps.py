@@ -28,7 +28,7 @@ from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.modeling.pretraining.optimizer import build_optimizer
 from mulfact.recipe import compose
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 EOS = 0
 Step = Callable[[], torch.Tensor]  # forward, backward, clipping and AdamW; returns the loss before the step
 

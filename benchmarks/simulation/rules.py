@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mulfact.benchmarks.simulated_experiments import Array, Summary
+from mulfact.benchmarks.simulation.simulated_experiments import Array, Summary
 
 Answer = tuple[Array, Array]
 Rule = Callable[[Summary, int, int], Answer]

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from mulfact.benchmarks import steps_in_time
-from mulfact.benchmarks.steps_in_time import Found, Questions, Step
+from mulfact.benchmarks.timing import steps_in_time
+from mulfact.benchmarks.timing.steps_in_time import Found, Questions, Step
 from mulfact.errors import UserError
 
 TOLD = {"Title": "A check", "Machine": "an abacus", "Code": "abc"}
@@ -103,7 +103,7 @@ def test_the_same_command_goes_on_and_another_machine_is_refused(questions: Ques
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from mulfact.benchmarks.steps_in_time import Questions, Step, stop_on_sigterm
+from mulfact.benchmarks.timing.steps_in_time import Questions, Step, stop_on_sigterm
 
 def answers():
     yield {"ratio": 1.25}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mulfact.benchmarks.pairs import time_pairs
+from mulfact.benchmarks.timing.pairs import time_pairs
 
 
 class Machine:
