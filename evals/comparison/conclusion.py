@@ -222,7 +222,8 @@ def reach(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], l
 
 
 def headline(outcome: list[dict[str, Any]], results: Results) -> str:
-    """Return one sentence with the difference and its interval for each arm against the reference."""
+    """Return the difference of each arm to the reference with its interval, then what it was measured on."""
+    level, against = f"{results['confidence_level']:.0%} interval ", f" against {results['reference']}"
     scores = []
     for entry in outcome:
         if entry["limit"]:
@@ -231,9 +232,11 @@ def headline(outcome: list[dict[str, Any]], results: Results) -> str:
             told = "; no difference is shown"
         else:
             told = "" if results["exploratory"] or decided(entry, results) else "; not decided"
-        scores.append(f"{entry['condition']} {points(entry['difference'])} points ({interval(entry)}{told})")
-    level = f"{results['confidence_level']:.0%} interval{'s' if len(scores) > 1 else ''}"
-    text = f"Against {results['reference']} on {where(outcome[0], results)}, {level}: {', '.join(scores)}."
+        scores.append(
+            f"{entry['condition']} {points(entry['difference'])} points{against} ({level}{interval(entry)}{told})"
+        )
+        level = against = ""  # said once
+    text = f"{', '.join(scores)}. Outcome: {where(outcome[0], results)}."
     return ("Exploratory. " if results["exploratory"] else "") + text
 
 

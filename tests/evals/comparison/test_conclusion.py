@@ -30,7 +30,8 @@ OTHER_WAY = {"difference": -0.03, "interval": [-0.05, -0.01], "p_adjusted": 0.00
 def test_a_decided_difference_is_concluded() -> None:
     headline, may, may_not = texts(results_with(**FOUND))
     assert headline == (
-        "Against baseline on items, after GRPO (200 items, 3 seeds), 95% interval: mulfact +3.0 points (+1.0 to +5.0)."
+        "mulfact +3.0 points against baseline (95% interval +1.0 to +5.0). "
+        "Outcome: items, after GRPO (200 items, 3 seeds)."
     )
     assert "mulfact scored +3.0 points against baseline on items, after GRPO (95% interval +1.0 to +5.0; " in may
     assert "equal on gsm8k_cot" not in may_not
@@ -148,7 +149,7 @@ def test_variants_count_behind_the_sequence() -> None:
     (row,) = [row for row in results["differences"] if row["role"] == "variant"]
     row.update(FOUND)
     headline, may, may_not = texts(results)
-    assert "mulfact +3.0 points (+1.0 to +5.0), mulfact_strict +3.0 points (+1.0 to +5.0)." in headline
+    assert "(95% interval +1.0 to +5.0), mulfact_strict +3.0 points (+1.0 to +5.0)." in headline
     assert "mulfact_strict scored +3.0 points" in may
     assert "Why mulfact_strict scored differently from baseline: the fixed sequence holds mulfact alone" in may_not
     row.update(p_adjusted=0.08)
@@ -209,7 +210,7 @@ def test_an_arm_that_spends_more_in_grpo_is_not_called_equal_in_cost() -> None:
 def test_without_grpo_nothing_is_said_about_it() -> None:
     results = fabricate(["baseline", "mulfact"], [0, 1, 2], gated=True)
     headline, may, may_not = texts(results)
-    assert "on items, after SFT (" in headline
+    assert "Outcome: items, after SFT (" in headline
     assert "Anything about GRPO: its gate stopped at least one run" in may_not
     assert "GRPO" not in headline + may
     assert "the same compute in pretraining and SFT: every matched field" in may
