@@ -6,8 +6,8 @@
 `trl` starts a launcher, and that the trainer, and neither passes a signal on; `accelerate launch` leaves before its
 process has saved. Here SIGTERM and SIGINT stop every process of the command, which is waited for, and the status is
 then 143 or 130 whatever the launcher makes of it. So does the end of the process that started this one: a make that is
-told to stop ends its shell and nothing more. As long as a process of the training lives, a second one in the folder is
-refused.
+told to stop ends its shell and nothing more. Where this process itself is killed, what it leaves behind asks them.
+As long as a process of the training lives, a second one in the folder is refused.
 
 Two records in the folder are written every two seconds, so that a kill costs no more of them: peak_memory.json, and
 training_time.json with the seconds of this training over all its sessions, from the start of the command to its end.
@@ -58,13 +58,22 @@ def run(words: list[str], folder: Path) -> int:
             process = subprocess.Popen(words, stdin=lock, start_new_session=True)
         except FileNotFoundError as error:
             raise UserError(f"{words[0]} is not installed: `make` in a clone installs everything into .venv") from error
+        guard = start_guard(process.pid)
         session.start()
         _, status, usage = os.wait4(process.pid, 0)  # of the command and of what it waited for
+        guard.communicate(b"\n")
         code = os.waitstatus_to_exitcode(status)
         session.end(code, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
     if code and session.told:
         return 128 + session.told
     return 128 - code if code < 0 else code
+
+
+def start_guard(group: int) -> subprocess.Popen[bytes]:
+    """Start the process that asks a process group to stop where this process ends without a word, as by SIGKILL."""
+    words = ["sh", "-c", f"read -r _ || kill -s TERM -- -{group}"]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
 
 
 class Session(threading.Thread):

@@ -24,15 +24,16 @@ from mulfact.modeling.posttraining.peak_memory import PeakMemory
 from mulfact.modeling.supervise import TIME, is_alive, read_seconds
 
 TRAINER = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(60)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {TRAINER}"
 LAUNCHER = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', *sys.argv[1:]]).returncode)"
 
 
 class Watched:
     """The command under watch, its launcher and its trainer; `before` are the words of what starts the watcher."""
 
-    def __init__(self, folder: Path, *before: str) -> None:
+    def __init__(self, folder: Path, *before: str, trainer: str = TRAINER) -> None:
         pid_file = folder.with_suffix(".pid")
-        words = [sys.executable, "-c", LAUNCHER, TRAINER, str(pid_file)]
+        words = [sys.executable, "-c", LAUNCHER, trainer, str(pid_file)]
         self.process = subprocess.Popen([*before, *supervise(folder, *words)], start_new_session=True)
         wait_for(lambda: pid_file.is_file() and pid_file.read_text() != "")
         self.trainer = psutil.Process(int(pid_file.read_text()))
@@ -97,6 +98,12 @@ def test_the_end_of_the_shell_of_make_stops_the_trainer(folder: Path, number: si
     wait_for(watched.has_ended)
 
 
+def test_a_watcher_that_is_killed_leaves_no_trainer(folder: Path) -> None:
+    watched = Watched(folder)
+    watched.watcher.kill()
+    wait_for(watched.has_ended)
+
+
 def test_a_launcher_that_dies_alone_leaves_no_trainer(folder: Path) -> None:
     watched = Watched(folder)
     wait_for((folder / "training_time.json").is_file)  # the watcher has looked around
@@ -114,11 +121,10 @@ def test_the_grid_stops_it(folder: Path) -> None:
 def test_a_second_training_is_refused_as_long_as_a_process_of_the_first_lives(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched = Watched(folder)
+    watched = Watched(folder, trainer=STUBBORN)
     monkeypatch.setattr("mulfact.locks.PATIENCE", 0.0)
     assert f"{folder}: another process trains there" in refusal(folder)
     watched.watcher.kill()
-    watched.launcher.kill()
     wait_for(lambda: not is_alive(watched.launcher))
     assert f"trains there (process {watched.trainer.pid}): wait for it or stop it" in refusal(folder)
     watched.trainer.kill()
