@@ -48,7 +48,7 @@ def main() -> None:
             "benchmarks": options.benchmarks,
             "tokenizer": options.tokenizer,
             "checkpoints": {"untrained": folder},
-            "generation_size": {"cot": options.cot_tokens, "direct": 24, "mixed": 24},
+            "generation_size": {"cot": options.cot_tokens, "direct": 24},
             "batch_size": options.batch_size,
             "max_samples": options.max_samples,
             "use_stages": [],

@@ -91,12 +91,11 @@ def arithmetic(arguments: BenchmarksArguments) -> list[Benchmark]:
     training = load_problems(arguments.gsm8k, "train") if arguments.gsm8k is not None else []
     shown = shown_in(f"{problem.question}\n{problem.solution}" for problem in training)
     return [
-        probes.table_9(),
+        *map(fact_probe, PROBES),
         probes.table_20(),
         probes.digits_2x1(count, seed, shown),
         probes.digits_2x2(count, seed, shown),
         probes.mixed(count, seed, shown),
-        *map(fact_probe, PROBES),
     ]
 
 

@@ -20,7 +20,7 @@ from mulfact.tokenizers.facts import FactSettings, FactToken
 EOS = "<|endoftext|>"
 WINDOW = 96
 FACT = {"token": "<MUL_6_9>", "operands": (6, 9), "text": "6*9", "patterns": ("6*9",)}
-STYLES = {"gsm8k_direct": "direct", "gsm8k_cot": "cot", "table_9": "mixed", "svamp": "cot"}
+STYLES = {"gsm8k_direct": "direct", "gsm8k_cot": "cot", "table_9": "direct", "svamp": "cot"}
 
 
 def item(name: str, index: int, question: str, answer: str, family: str, style: str, **more) -> Item:
@@ -111,8 +111,8 @@ def recipe(run, **changes):
         "benchmarks": str(run / "benchmarks"),
         "tokenizer": str(run / "tokenizer"),
         "checkpoints": {"pretrain": str(run / "pretrain_final"), "sft": str(run / "sft_final")},
-        "generation_size": {"cot": 40, "direct": 12, "mixed": 12},
-        "stop_sequences": {"cot": ["\nQuestion:"], "direct": ["\n"], "mixed": ["\n"]},
+        "generation_size": {"cot": 40, "direct": 12},
+        "stop_sequences": {"cot": ["\nQuestion:"], "direct": ["\n"]},
         "max_cut_prompts": 0.0,
         "batch_size": 2,
         "use_tasks": ["gsm8k_cot", "table_9"],

@@ -8,10 +8,10 @@ from mulfact.tokenizers.card import description
 from mulfact.tokenizers.facts import FactSettings
 
 TASKS = {
-    "gsm8k_cot": ("gsm8k", 200), "gsm8k_direct": ("gsm8k", 200), "table_9": ("arithmetic", 243),
-    "table_20": ("arithmetic", 400), "digits_2x1": ("arithmetic", 100), "mixed": ("arithmetic", 100),
-    "svamp": ("word_problem", 1000), "multiarith": ("word_problem", 600),
-    "math": ("word_problem", 300),
+    "gsm8k_cot": ("gsm8k", 200), "gsm8k_direct": ("gsm8k", 200), "table_9": ("arithmetic", 81),
+    "table_9_words": ("arithmetic", 81), "table_9_plain": ("arithmetic", 81), "table_20": ("arithmetic", 400),
+    "digits_2x1": ("arithmetic", 100), "mixed": ("arithmetic", 100), "svamp": ("word_problem", 1000),
+    "multiarith": ("word_problem", 600), "math": ("word_problem", 300),
 }  # fmt: skip
 STAGES = ("pretrain", "sft", "grpo")
 TEXT = "She has 6*9=<<6*9=54>>54 eggs & 16*9 <b>hens</b>.\n#### 54"
@@ -23,7 +23,7 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
     random = np.random.default_rng(7)
     reference, others = conditions[0], conditions[1:]
     results: dict[str, Any] = {
-        "schema_version": 2,
+        "schema_version": 3,
         "scale": "smoke",
         "conditions": conditions,
         "arms": {arm: arm_of(arm, place) for place, arm in enumerate(conditions)},
@@ -83,10 +83,6 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         ],
         "spelling": [{"condition": arm, "gap": -0.04, "canonical_gap": -0.03, "fact_free_gap": -0.01, "share": 0.25}
                      for arm in others],
-        "phrasings": [
-            {"condition": arm, "stage": stage, "phrasing": phrasing, "accuracy": 0.5 + place / 10}
-            for place, arm in enumerate(conditions) for stage in stages for phrasing in ("plain", "sign", "words")
-        ],
         "gold_over_budget": {arm: dict.fromkeys(TASKS, 0.0) for arm in conditions},
         "fact_use": [
             {"condition": arm, "stage": stage, "task": "gsm8k_cot", "share_of_completions": 0.4,

@@ -134,8 +134,8 @@ def write_run(shared_dir: Path, condition: str, seed: int, stages: tuple[str, ..
     recipe = {
         "output_dir": str(run / "eval"), "benchmarks": str(shared_dir / "benchmarks"), "tokenizer": str(tokenizer),
         "checkpoints": {stage: str(run / f"{stage}_final") for stage in stages},
-        "generation_size": {"cot": 8, "direct": 4, "mixed": 4},
-        "stop_sequences": {"cot": ["\nQuestion:"], "direct": ["\n"], "mixed": ["\n"]},
+        "generation_size": {"cot": 8, "direct": 4},
+        "stop_sequences": {"cot": ["\nQuestion:"], "direct": ["\n"]},
         "max_cut_prompts": 0.0, "use_stages": [], "use_tasks": [],
         "batch_size": 4, "max_samples": None, "use_cpu": True,
     }  # fmt: skip

@@ -130,7 +130,7 @@ def predictions(seed: int, items: int, accuracy: float) -> list[dict[str, Any]]:
                     "text": f"{a}*{b}=<<{a}*{b}={a * b}>>{a * b} #### 1", "token_ids": [1, 2], "generated_tokens": 9,
                     "fact_tokens": [f"<MUL_{a}_{b}>"], "extracted": "1", "correct": correct, "correct_strict": correct,
                     "correct_flexible": correct, "error_class": None if correct else "reasoning", "truncated": False,
-                    "operands": [a, b], "gold_bits_per_character": 1.5,
+                    "operands": [a, b] if family == "arithmetic" else None, "gold_bits_per_character": 1.5,
                     "operations": ["multiply" if item % 3 == 0 else "add"],
                     "facts": [sorted((a, b))] if item % 3 == 0 else [],
                 }

@@ -1,6 +1,6 @@
-"""Arithmetic probes: the tables in full, larger products and mixed expressions where training never showed them.
+"""Arithmetic probes: the table of 1-20, larger products and mixed expressions where training never showed them.
 
-python -c "from mulfact.data_builders.problem_sets.probes import table_9; print(*table_9().items[:3], sep='\n')"
+python -c "from mulfact.data_builders.problem_sets.probes import table_20; print(*table_20().items[:3], sep='\n')"
 """
 
 import random
@@ -22,27 +22,6 @@ MIXED_FORMS: dict[str, Callable[[int, int, int, int], int]] = {
     "({a}+{b})*{c}": lambda a, b, c, d: (a + b) * c,
     "{a}*{b}+{c}*{d}": lambda a, b, c, d: a * b + c * d,
 }
-
-
-def table_9() -> Benchmark:
-    """Return the 81 products of 1-9 in three phrasings: "6*9=", "What is 6*9?", "What is 6 times 9?"."""
-    items = []
-    for a, b in product(range(1, 10), repeat=2):
-        name, gold = f"table_9-{a}x{b}", str(a * b)
-        items += [
-            Item(
-                f"{name}-plain",
-                f"{a}*{b}=",
-                gold,
-                "arithmetic",
-                operands=(a, b),
-                answer_rule="number",
-                **calculating(f"{a}*{b}"),
-            ),
-            question(f"{name}-sign", f"What is {a}*{b}?", gold, f"{a}*{b}", (a, b)),
-            question(f"{name}-words", f"What is {a} times {b}?", gold, f"{a}*{b}", (a, b)),
-        ]
-    return probe("table_9", "all 81 products of 1-9, each in three phrasings", items, style="mixed")
 
 
 def table_20() -> Benchmark:
@@ -96,5 +75,5 @@ def question(name: str, text: str, gold: str, expression: str, operands: tuple[i
     return Item(name, prompt, gold, "arithmetic", operands=operands, **calculating(expression))
 
 
-def probe(name: str, description: str, items: list[Item], style: str = "direct") -> Benchmark:
-    return Benchmark(name, "arithmetic", style, "generated", description, items)
+def probe(name: str, description: str, items: list[Item]) -> Benchmark:
+    return Benchmark(name, "arithmetic", "direct", "generated", description, items)

@@ -13,8 +13,9 @@ from typing import Any
 from mulfact.data_builders.problems.calculations import calculation_of
 
 BENCHMARKS = (
-    "gsm8k_direct", "gsm8k_cot", "table_9", "table_20", "digits_2x1", "digits_2x2", "mixed",
-    "product_of", "boxes", "tens", "sums_9", "sum_of",
+    "gsm8k_direct", "gsm8k_cot",
+    "table_9", "table_9_words", "table_9_plain", "product_of", "boxes", "tens", "sums_9", "sum_of",
+    "table_20", "digits_2x1", "digits_2x2", "mixed",
     "svamp", "multiarith", "asdiv", "math",
 )  # fmt: skip
 
@@ -23,7 +24,8 @@ BENCHMARKS = (
 class Item:
     """One question with its gold answer.
 
-    `answer_rule` says how a completion is read (evals/grading/answers.py); `operands` are those of a single product.
+    `answer_rule` says how a completion is read (evals/grading/answers.py). `operands` are those of the one fact that an
+    item asks for, of 6*90 the 6 and the 9: items that ask for the same fact are not independent.
     `operations` and `facts` are what the gold solution calculates (calculations.py), None where that is not known.
     """
 
@@ -40,7 +42,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Items that are scored together. `style` is the prompt form: "direct", "cot" or "mixed" (several phrasings)."""
+    """Items that are scored together. `style` is the prompt form, "direct" or "cot"."""
 
     name: str
     family: str

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison.estimates import matrix
+from mulfact.evals.comparison.estimates import matrix, units_of
 from mulfact.evals.comparison.runs import Run, check_inputs, check_items, check_ledgers, check_recipes, neutral
 from mulfact.evals.comparison.significance import estimate_difference
 
@@ -55,7 +55,8 @@ def against_arm(arguments: CompareArguments, arms: Runs, controls: Runs, name: s
     stage = arguments.primary_stage
     arm = matrix(arms, arguments.controls[name]["arm"], arguments.seeds, stage, task, "correct")
     correct = matrix(controls, name, arguments.seeds, stage, task, "correct")
-    estimate = estimate_difference(arm, correct, arguments.confidence_level)
+    units = units_of(arms, stage, task)
+    estimate = estimate_difference(arm, correct, arguments.confidence_level, units=units)
     return {"mean": float(correct.mean()), "difference": estimate.mean, "interval": [estimate.low, estimate.high]}
 
 

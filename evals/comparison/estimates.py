@@ -47,6 +47,19 @@ def matrices(
     return {column: np.stack([answers[column].to_numpy(dtype=float) for answers in rows]) for column in columns}
 
 
+def units_of(runs: Runs, stage: str, task: str) -> list[str]:
+    """Return what each item of a task, in the order of their ids, is an item of: the fact that it asks for, or itself.
+
+    6*9 and 9*6 are one fact, and not two that were asked independently.
+    """
+    table = next(iter(runs.values())).predictions[stage]
+    items = table.loc[table["task"] == task, ["item_id", "operands"]].sort_values("item_id")
+    return [
+        item if operands is None else "{}x{}".format(*sorted(operands))
+        for item, operands in items.itertuples(index=False)
+    ]
+
+
 def tasks_of(runs: Runs, stage: str) -> dict[str, str]:
     """Return the tasks of a stage and their families."""
     table = next(iter(runs.values())).predictions[stage]
@@ -68,7 +81,8 @@ def accuracy(arguments: CompareArguments, runs: Runs, condition: str, stage: str
     columns = ["correct", "gold_bits_per_character", *MEANS.values()]
     found = matrices(runs, condition, arguments.seeds, stage, task, columns)
     correct, bits = found["correct"], found["gold_bits_per_character"]
-    estimate, by_seed = estimate_mean(correct, arguments.confidence_level), correct.mean(axis=1)
+    estimate = estimate_mean(correct, arguments.confidence_level, units_of(runs, stage, task))
+    by_seed = correct.mean(axis=1)
     return {
         "items": correct.shape[1],
         "seeds": {str(seed): float(value) for seed, value in zip(arguments.seeds, by_seed, strict=True)},
@@ -108,6 +122,7 @@ class Outcome:
         self.arguments, self.stage, self.task, self.limit = arguments, stage, task, limit
         self.family = tasks_of(runs, stage)[task]
         self.correct = {arm: matrix(runs, arm, arguments.seeds, stage, task, "correct") for arm in arguments.conditions}
+        self.units = units_of(runs, stage, task)
         self.pair_seeds = seeds_correlate([correct.mean(axis=1) for correct in self.correct.values()])
 
     def role(self, condition: str, secondary: bool) -> str:
@@ -120,7 +135,7 @@ class Outcome:
     def difference(self, condition: str, reference: str, secondary: bool = False) -> Entry:
         """Return the accuracy of `condition` minus that of `reference`; `secondary`: as a secondary outcome."""
         first, second = self.correct[reference], self.correct[condition]
-        estimate = estimate_difference(first, second, self.arguments.confidence_level, self.pair_seeds)
+        estimate = estimate_difference(first, second, self.arguments.confidence_level, self.pair_seeds, self.units)
         smallest = [min(effect, 1.0) for effect in detectable(estimate.variance, self.arguments.confidence_level)]
         seeds, role = [str(seed) for seed in self.arguments.seeds], self.role(condition, secondary)
         return {
@@ -145,15 +160,15 @@ class Outcome:
             "seed_sd": estimate.variance.seed_variance**0.5 if len(seeds) > 1 else None,
             "seeds": dict(zip(seeds, (second - first).mean(axis=1).tolist(), strict=True)),
             "mcnemar": {
-                seed: mcnemar_table(*verdicts)
+                seed: mcnemar_table(*verdicts, self.units)
                 for seed, verdicts in zip(seeds, zip(first, second, strict=True), strict=True)
             },
         }
 
 
-def mcnemar_table(reference: np.ndarray, condition: np.ndarray) -> Entry:
+def mcnemar_table(reference: np.ndarray, condition: np.ndarray, units: Sequence[str]) -> Entry:
     """Return McNemar's table and p-value with the arms by their roles."""
-    test = asdict(exact_mcnemar(reference, condition))
+    test = asdict(exact_mcnemar(reference, condition, units))
     return {"only_reference": test.pop("first_only"), "only_condition": test.pop("second_only"), **test}
 
 

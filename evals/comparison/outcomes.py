@@ -55,7 +55,7 @@ def by_stage(runs: Runs, measure: Callable[[list[tuple[Run, pd.DataFrame]]], Any
 
 
 def heatmaps(runs: Runs) -> dict[str, dict[str, list[list[float | None]]]]:
-    """Return the accuracy of the table probe by operands (rows a, columns b, 1-9), over seeds and phrasings."""
+    """Return the accuracy of the table probe by operands (rows a, columns b, 1-9), over seeds."""
 
     def measure(tables: list[tuple[Run, pd.DataFrame]]) -> list[list[float | None]]:
         items = pd.concat([table[table["task"] == TABLE_TASK] for _, table in tables])

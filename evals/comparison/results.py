@@ -33,14 +33,14 @@ from mulfact.evals.comparison.outcomes import (
 )
 from mulfact.evals.comparison.reward_trend import reward_trends
 from mulfact.evals.comparison.runs import Run, check_comparable, stages_of
-from mulfact.evals.comparison.secondary import fact_use, measures, phrasings, spelling
+from mulfact.evals.comparison.secondary import fact_use, measures, spelling
 from mulfact.evals.comparison.significance import constant_accuracy
 from mulfact.evals.comparison.strata import describe_strata, primary_of, secondary_tasks, with_strata
 from mulfact.evals.comparison.use import use
 from mulfact.modeling.posttraining.readiness_record import decision
 from mulfact.provenance import hash_file, input_hash
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 Runs = dict[tuple[str, int], Run]
 
 
@@ -113,7 +113,6 @@ def build_results(planned: CompareArguments, loaded: Runs, looks: Sequence[dict[
         "spelling": spelling(arguments, companions),
         "heatmaps": heatmaps(runs),
         "usage": usage(runs),
-        "phrasings": phrasings(runs),
         "use": use(arguments, runs, extended),
         "fact_use": fact_use(runs),
         "gold_over_budget": gold_over_budget(runs),

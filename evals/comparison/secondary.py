@@ -1,13 +1,13 @@
 """Secondary measures: how facts are used, and measures other than accuracy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison.estimates import matrix, tasks_of
+from mulfact.evals.comparison.estimates import matrix, tasks_of, units_of
 from mulfact.evals.comparison.outcomes import BITS_PER_BYTE, products
 from mulfact.evals.comparison.runs import Run, stages_of
 from mulfact.evals.comparison.significance import estimate_difference
@@ -53,23 +53,6 @@ def fact_use(runs: Runs) -> list[Entry]:
     return entries
 
 
-def phrasings(runs: Runs) -> list[Entry]:
-    """Return the accuracy on the 1-9 table by phrasing, of each arm and stage over seeds.
-
-    A strict tokenizer splits the plain prompt 6*9= as it never was split in training text, so phrasings may differ.
-    """
-    entries = []
-    for condition in dict.fromkeys(condition for condition, _ in runs):
-        group = [run for (name, _), run in runs.items() if name == condition]
-        for stage in stages_of(runs):
-            table = pd.concat([run.predictions[stage] for run in group])
-            items = table[table["task"] == "table_9"]
-            for name, rows in items.groupby(items["item_id"].str.rpartition("-")[2], sort=True):
-                accuracy = float(rows["correct"].mean())
-                entries.append({"condition": condition, "stage": stage, "phrasing": name, "accuracy": accuracy})
-    return entries
-
-
 def measures(arguments: CompareArguments, runs: Runs, curves: list[Entry]) -> list[Entry]:
     """Return measures other than accuracy by arm, with the difference to the reference and its interval.
 
@@ -90,7 +73,8 @@ def measures(arguments: CompareArguments, runs: Runs, curves: list[Entry]) -> li
                 condition: matrix(runs, condition, arguments.seeds, arguments.primary_stage, task, name)
                 for condition in arguments.conditions
             }
-            entries += paired(arguments, name, arguments.primary_stage, task, by_arm)
+            units = units_of(runs, arguments.primary_stage, task)
+            entries += paired(arguments, name, arguments.primary_stage, task, by_arm, units)
     return entries
 
 
@@ -119,7 +103,12 @@ def spelling(arguments: CompareArguments, measured: list[Entry]) -> list[Entry]:
 
 
 def paired(
-    arguments: CompareArguments, name: str, stage: str, task: str, by_arm: Mapping[str, np.ndarray]
+    arguments: CompareArguments,
+    name: str,
+    stage: str,
+    task: str,
+    by_arm: Mapping[str, np.ndarray],
+    units: Sequence[str] | None = None,
 ) -> list[Entry]:
     """Return an entry an arm from its (seeds, items) values; none where a value is missing."""
     if any(np.isnan(values).any() for values in by_arm.values()):
@@ -139,12 +128,14 @@ def paired(
         if condition != arguments.reference:
             reference = by_arm[arguments.reference]
             entry["difference"] = float(values.mean() - reference.mean())
-            entry["interval"] = change_interval(reference, values, arguments)
+            entry["interval"] = change_interval(reference, values, arguments, units)
         entries.append(entry)
     return entries
 
 
-def change_interval(first: np.ndarray, second: np.ndarray, arguments: CompareArguments) -> list[float] | None:
+def change_interval(
+    first: np.ndarray, second: np.ndarray, arguments: CompareArguments, units: Sequence[str] | None
+) -> list[float] | None:
     """Return the interval of a mean change; None where nothing varies from which it could be estimated."""
-    estimate = estimate_difference(first, second, arguments.confidence_level)
+    estimate = estimate_difference(first, second, arguments.confidence_level, units=units)
     return [estimate.low, estimate.high] if estimate.variance.standard_error else None

@@ -13,10 +13,10 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
-from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 Matrix = NDArray[np.float64]
+Units = Sequence[str] | None
 POWER = 0.8
 QUANTILES = 50  # of a chi-square, to average over it
 NOTHING = 1e-12  # a standard error or a mean that is zero but for rounding
@@ -28,7 +28,7 @@ class Variance:
 
     arms: int  # that the seeds' part is a sum of: one for a mean and for paired seeds
     seeds: int
-    items: int
+    items: int  # or units of them that are independent (`by_unit`)
     of_seeds: float  # part that seeds make, with the noise of their items; 0 with one seed
     of_items: float  # part that items make in every seed alike; with one seed, all of it
     seed_variance: float  # of one seed's mean or difference, the items' noise taken out; 0 with one seed
@@ -50,20 +50,45 @@ class Estimate:
     variance: Variance
 
 
-def estimate_mean(values: ArrayLike, level: float) -> Estimate:
-    """Return the mean of a (seeds, items) matrix with its interval."""
-    matrix = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    return estimate(float(matrix.mean()), variance_of([matrix]), level)
+def estimate_mean(values: ArrayLike, level: float, units: Units = None) -> Estimate:
+    """Return the mean of a (seeds, items) matrix with its interval. `units` as in `by_unit`."""
+    matrix = by_unit(values, units)
+    return estimate(float(np.mean(values)), variance_of([matrix]), level)
 
 
-def estimate_difference(first: ArrayLike, second: ArrayLike, level: float, pair_seeds: bool = False) -> Estimate:
+def estimate_difference(
+    first: ArrayLike, second: ArrayLike, level: float, pair_seeds: bool = False, units: Units = None
+) -> Estimate:
     """Return the mean of `second` minus that of `first`, (seeds, items) of two arms, with its interval.
 
-    `pair_seeds`: whether seed k of one arm shares its luck with seed k of the other (`seeds_correlate`).
+    `pair_seeds`: whether seed k of one arm shares its luck with seed k of the other (`seeds_correlate`). `units` as in
+    `by_unit`.
     """
-    one, two = (np.atleast_2d(np.asarray(values, dtype=np.float64)) for values in (first, second))
+    one, two = (by_unit(values, units) for values in (first, second))
     variance = variance_of([two - one]) if pair_seeds else variance_of([one, two])
-    return estimate(float(two.mean() - one.mean()), variance, level)
+    return estimate(float(np.mean(second) - np.mean(first)), variance, level)
+
+
+def by_unit(values: ArrayLike, units: Units) -> Matrix:
+    """Return a (seeds, items) matrix as (seeds, units). `units`: of each item what it shares with those it hangs on.
+
+    6*9 and 9*6 are two items of one fact. A unit counts by how far its items, added up, are off the seed's mean, which
+    gives a mean over units that is the one over items, with the variance of clusters (Liang and Zeger, Biometrika 73,
+    1986). None: every item is a unit of its own.
+    """
+    matrix = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    codes = codes_of(units, matrix.shape[1])
+    count = int(codes.max()) + 1
+    if count == len(codes):
+        return matrix
+    means = matrix.mean(axis=1, keepdims=True)
+    together = [np.bincount(codes, row, count) for row in matrix - means]
+    return means + np.array(together) * (count / len(codes))
+
+
+def codes_of(units: Units, items: int) -> NDArray[np.intp]:
+    """Return the unit of each item as a number from 0."""
+    return np.arange(items) if units is None else np.unique(np.asarray(units), return_inverse=True)[1]
 
 
 def variance_of(arms: Sequence[Matrix]) -> Variance:
@@ -213,13 +238,28 @@ class McNemar:
     p_value: float
 
 
-def exact_mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
-    """Return McNemar's exact test on the verdicts of two arms on the same items (McNemar, Psychometrika 12, 1947)."""
+def exact_mcnemar(first: ArrayLike, second: ArrayLike, units: Units = None) -> McNemar:
+    """Return McNemar's exact test on the verdicts of two arms on the same items (McNemar, Psychometrika 12, 1947).
+
+    Were the arms equal, the verdicts on a unit (`by_unit`) would be as likely with the arms exchanged, all of its items
+    at once: a unit with k more items right in one arm has k or -k, with the same probability.
+    """
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    both, first_only = int(np.sum(first & second)), int(np.sum(first & ~second))
-    second_only, neither = int(np.sum(~first & second)), int(np.sum(~first & ~second))
-    result = mcnemar([[both, first_only], [second_only, neither]], exact=True)
-    return McNemar(both, first_only, second_only, neither, float(result.pvalue))
+    ahead = np.bincount(codes_of(units, len(first)), second.astype(float) - first)
+    chances = np.ones(1)  # of the sum of all units, from the least that it can be, in steps of 1
+    for size, count in zip(*np.unique(np.abs(ahead[ahead != 0]).astype(int), return_counts=True), strict=True):
+        of_size = np.zeros(2 * size * count + 1)
+        of_size[:: 2 * size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = np.convolve(chances, of_size)
+    sums = np.arange(len(chances)) - len(chances) // 2
+    p_value = min(float(chances[np.abs(sums) >= abs(round(ahead.sum()))].sum()), 1.0)
+    return McNemar(
+        both=int(np.sum(first & second)),
+        first_only=int(np.sum(first & ~second)),
+        second_only=int(np.sum(~first & second)),
+        neither=int(np.sum(~first & ~second)),
+        p_value=p_value,
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

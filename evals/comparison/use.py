@@ -6,14 +6,14 @@ Every item has its four outcomes from the same weights, so a difference needs no
 below zero says what the checkpoint cannot do without.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mulfact.evals.compare_arguments import CompareArguments
-from mulfact.evals.comparison.estimates import mcnemar_table
+from mulfact.evals.comparison.estimates import mcnemar_table, units_of
 from mulfact.evals.comparison.runs import Run
 from mulfact.evals.comparison.significance import estimate_mean
 from mulfact.evals.evaluation.use import PROMPTS, TOKENS
@@ -31,7 +31,9 @@ WITHOUT: dict[str, Cell] = {
 
 def use(arguments: CompareArguments, runs: Runs, extended: Runs) -> list[Entry]:
     """Return the 2x2 of each arm, stage and task, and of each stratum that `extended` holds as a task of its own."""
-    members = items_by_task(next(iter(extended.values())))
+    first = next(iter(extended.values()))
+    members = items_by_task(first)
+    units = {task: units_of(extended, first.stages[-1], task) for task in members}
     entries = []
     for condition in arguments.conditions:
         before: dict[str, dict[Cell, np.ndarray]] = {}
@@ -43,7 +45,7 @@ def use(arguments: CompareArguments, runs: Runs, extended: Runs) -> list[Entry]:
                     continue
                 cells = outcomes([run.use[stage] for run in group], items)
                 entry = {"condition": condition, "stage": stage, "task": task, "items": len(items)}
-                entries.append(entry | describe(arguments, cells, before.get(task)))
+                entries.append(entry | describe(arguments, cells, before.get(task), units[task]))
                 before[task] = cells
     return entries
 
@@ -63,11 +65,15 @@ def outcomes(tables: list[pd.DataFrame], items: set[str]) -> dict[Cell, np.ndarr
 
 
 def describe(
-    arguments: CompareArguments, cells: Mapping[Cell, np.ndarray], before: Mapping[Cell, np.ndarray] | None
+    arguments: CompareArguments,
+    cells: Mapping[Cell, np.ndarray],
+    before: Mapping[Cell, np.ndarray] | None,
+    units: Sequence[str],
 ) -> Entry:
     """Return the accuracies of the cells, and what is lost without tokens, rewriting and both.
 
-    `before`: the cells after the stage before, the same items; a loss then also has its change since.
+    `before`: the cells after the stage before, the same items; a loss then also has its change since. `units`: the fact
+    that each item asks for, or itself.
     """
     losses = []
     for without, cell in WITHOUT.items():
@@ -76,12 +82,12 @@ def describe(
         losses.append(
             {
                 "without": without,
-                **difference(arguments, loss),
+                **difference(arguments, loss, units),
                 "mcnemar": {
-                    str(seed): mcnemar(ordinary, restricted)
+                    str(seed): mcnemar(ordinary, restricted, units)
                     for seed, ordinary, restricted in zip(arguments.seeds, cells[ORDINARY], cells[cell], strict=True)
                 },
-                "change": None if change is None else difference(arguments, change),
+                "change": None if change is None else difference(arguments, change, units),
             }
         )
     return {
@@ -94,14 +100,14 @@ def describe(
     }
 
 
-def difference(arguments: CompareArguments, values: np.ndarray) -> Entry:
-    estimate = estimate_mean(values, arguments.confidence_level)
+def difference(arguments: CompareArguments, values: np.ndarray, units: Sequence[str]) -> Entry:
+    estimate = estimate_mean(values, arguments.confidence_level, units)
     return {"difference": estimate.mean, "interval": [estimate.low, estimate.high], "p_value": estimate.p_value}
 
 
-def mcnemar(ordinary: np.ndarray, restricted: np.ndarray) -> Entry:
+def mcnemar(ordinary: np.ndarray, restricted: np.ndarray, units: Sequence[str]) -> Entry:
     """Return McNemar's table and p-value with the cells by their roles."""
-    table = mcnemar_table(ordinary, restricted)
+    table = mcnemar_table(ordinary, restricted, units)
     return {
         "only_ordinary": table.pop("only_reference"),
         "only_restricted": table.pop("only_condition"),

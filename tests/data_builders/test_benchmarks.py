@@ -53,7 +53,7 @@ def check_rows(manifest, rows):
 def test_without_any_data(run):
     manifest, rows = run(synthetic_problems=30)
     check_rows(manifest, rows)
-    assert list(manifest) == list(BENCHMARKS[:12])
+    assert list(manifest) == list(BENCHMARKS[:14])
     assert [row["solution"] for row in rows["gsm8k_cot"]] == [row["solution"] for row in rows["gsm8k_direct"]]
     questions = [row["prompt"].removeprefix("Question: ").removesuffix("\nSolution:") for row in rows["gsm8k_cot"]]
     assert len(set(questions)) == 30
@@ -93,7 +93,7 @@ def test_the_folder_is_a_data_set_with_a_card(run, tmp_path):
         assert loaded["prompt"] == [row["prompt"] for row in rows[name]]
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("---\n")
-    assert "| table_9 | arithmetic | 243 | all 81 products of 1-9" in card
+    assert "| table_9 | arithmetic | 81 | all 81 products of 1-9" in card
     assert sha256((tmp_path / "out" / "table_9.jsonl").read_bytes()).hexdigest() in card
     assert "| generated | mit |" in card
 

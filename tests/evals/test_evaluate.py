@@ -302,7 +302,7 @@ def test_a_checkpoint_cut_short_is_refused(run, monkeypatch, tmp_path):
 
 
 def test_prompts_over_the_window_are_refused_unless_allowed(run, monkeypatch):
-    sizes = {"cot": WINDOW - 8, "direct": 12, "mixed": 12}
+    sizes = {"cot": WINDOW - 8, "direct": 12}
     message = refused(run, monkeypatch, generation_size=sizes)
     assert f"do not fit the window of {WINDOW} tokens" in message
     assert "prompts have room for 8" in message
@@ -315,7 +315,7 @@ def test_prompts_over_the_window_are_refused_unless_allowed(run, monkeypatch):
 def test_gold_completions_that_are_longer_than_a_completion_may_be_are_counted(run, monkeypatch, capsys):
     tokenizer = AutoTokenizer.from_pretrained(run / "tokenizer")
     lengths = [len(tokenizer(gold_text(i, "cot"))["input_ids"]) for i in BENCHMARKS["gsm8k_cot"]]
-    sizes = {"cot": max(lengths) - 1, "direct": 12, "mixed": 12}
+    sizes = {"cot": max(lengths) - 1, "direct": 12}
     folder = evaluate(run, monkeypatch, generation_size=sizes, max_samples=1, output_dir=str(run / "eval_tight"))
     share = sum(length == max(lengths) for length in lengths) / len(lengths)
     for stage in ("pretrain", "sft"):
@@ -332,8 +332,8 @@ def test_gold_completions_that_are_longer_than_a_completion_may_be_are_counted(r
 
 
 def test_a_prompt_style_without_settings_is_refused(run, monkeypatch):
-    message = refused(run, monkeypatch, stop_sequences={"cot": [], "direct": []})
-    assert "eval.stop_sequences has no entry for the style 'mixed' of table_9" in message
+    message = refused(run, monkeypatch, stop_sequences={"cot": []})
+    assert "eval.stop_sequences has no entry for the style 'direct' of gsm8k_direct" in message
 
 
 def test_a_use_task_that_is_not_evaluated_is_refused(run, monkeypatch):

@@ -1,4 +1,4 @@
-"""Arithmetic probes: complete tables, unseen products and expressions, right golds, stable ids."""
+"""Arithmetic probes: a complete table, unseen products and expressions, right golds, stable ids."""
 
 import re
 
@@ -14,14 +14,12 @@ NOTHING = shown_in([])
 
 def asked(item):
     """Return the expression that an item's prompt asks for, in plain signs."""
-    text = item.prompt.removeprefix("Question: What is ").removesuffix("?\nAnswer:").removesuffix("=")
-    return text.replace(" times ", "*")
+    return item.prompt.removeprefix("Question: What is ").removesuffix("?\nAnswer:")
 
 
 @pytest.fixture(scope="module")
 def every():
     return [
-        probes.table_9(),
         probes.table_20(),
         probes.digits_2x1(50, 0, NOTHING),
         probes.digits_2x2(50, 0, NOTHING),
@@ -40,21 +38,13 @@ def test_every_gold_is_the_value_of_what_is_asked(every):
                 assert asked(item) == "{}*{}".format(*item.operands)
 
 
-def test_the_tables_are_complete():
-    nine, twenty = probes.table_9(), probes.table_20()
-    assert len(nine.items) == 3 * 81
-    assert {item.operands for item in nine.items} == {(a, b) for a in range(1, 10) for b in range(1, 10)}
+def test_the_table_is_complete():
+    twenty = probes.table_20()
     assert {item.operands for item in twenty.items} == {(a, b) for a in range(1, 21) for b in range(1, 21)}
-    six_nine = {item.id: item for item in nine.items if item.operands == (6, 9)}
-    assert {name: (item.prompt, item.answer_rule) for name, item in six_nine.items()} == {
-        "table_9-6x9-plain": ("6*9=", "number"),
-        "table_9-6x9-sign": ("Question: What is 6*9?\nAnswer:", "gsm8k"),
-        "table_9-6x9-words": ("Question: What is 6 times 9?\nAnswer:", "gsm8k"),
-    }
 
 
 def test_larger_products_and_expressions_are_held_out(every):
-    _, _, one_digit, two_digits, mixed = every
+    _, one_digit, two_digits, mixed = every
     assert all(pair_is_held_out(*item.operands) for item in (*one_digit.items, *two_digits.items))
     assert all(expression_is_held_out(asked(item)) for item in mixed.items)
     assert {tuple(sorted(map(len, map(str, item.operands)))) for item in one_digit.items} == {(1, 2)}

@@ -12,7 +12,7 @@ from scipy import stats
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.outcomes import error_examples, solved_share
 from mulfact.evals.comparison.runs import Run
-from mulfact.evals.comparison.secondary import fact_use, measures, phrasings, spelling
+from mulfact.evals.comparison.secondary import fact_use, measures, spelling
 from mulfact.provenance import write_json
 
 ARGUMENTS = CompareArguments(**defaults("compare", conditions=["plain", "facts"], reference="plain", seeds=[0, 1]))
@@ -25,7 +25,7 @@ def make_run(folder: Path, condition: str, seed: int, rows: list[dict[str, Any]]
     write_json(folder / "grpo_final" / "facts.json", {"fact_tokens": facts})
     defaults = {"task": "gsm8k_cot", "family": "gsm8k", "correct": True, "fact_tokens": [], "generated_tokens": 10,
                 "gold_bits_per_character": 1.0, "prompt": "p", "gold": "1", "text": "t", "extracted": "1",
-                "error_class": None, "facts": None, "operations": None}  # fmt: skip
+                "error_class": None, "facts": None, "operations": None, "operands": None}  # fmt: skip
     table = pd.DataFrame([{**defaults, **row} for row in rows])
     predictions = dict.fromkeys(("pretrain", "sft", "grpo"), table)
     return Run(
@@ -73,13 +73,6 @@ def test_tokens_that_stand_for_no_product_are_neither_right_nor_wrong(tmp_path: 
     run = make_run(tmp_path, "placebo", 0, [{"item_id": "a", "fact_tokens": ["<PAIR_1>"], "facts": [[6, 9]]}])
     write_json(run.folder / "grpo_final" / "facts.json", {"fact_tokens": [{"token": "<PAIR_1>", "operands": None}]})
     assert fact_use({("placebo", 0): run})[0]["right"] is None
-
-
-def test_the_table_is_told_by_phrasing(tmp_path: Path) -> None:
-    rows = [{"task": "table_9", "item_id": f"table_9-{n}x9-{name}", "correct": name == "words" or n == 1}
-            for n in (1, 2) for name in ("plain", "words")]  # fmt: skip
-    entries = [e for e in phrasings({("facts", 0): make_run(tmp_path, "facts", 0, rows)}) if e["stage"] == "sft"]
-    assert [(entry["phrasing"], entry["accuracy"]) for entry in entries] == [("plain", 0.5), ("words", 1.0)]
 
 
 def test_measures_are_paired_with_the_reference(runs: dict[tuple[str, int], Run]) -> None:

@@ -87,6 +87,58 @@ def test_baseline_seeds_against_baseline_seeds_in_all_splits_of_ten() -> None:
     assert 0.01 <= rejected / (5 * len(splits)) <= 0.09
 
 
+TABLE = [f"{min(a, b)}x{max(a, b)}" for a in range(1, 10) for b in range(1, 10)]  # 81 items of 45 facts
+
+
+@pytest.mark.parametrize(("seeds", "missed_by_item"), [(1, 0.11), (3, 0.05), (8, 0.065)])
+def test_a_fact_that_is_asked_twice_counts_once(seeds: int, missed_by_item: float) -> None:
+    """Arms are good at different facts, and know 9*6 where they know 6*9: 81 items tell what 45 facts do."""
+    generator, misses = np.random.default_rng(11), np.zeros(2)
+    _, fact = np.unique(TABLE, return_inverse=True)
+    for _ in range(600):
+        better = generator.uniform(-0.45, 0.45, 45)[fact]  # of the second arm, by fact, and nothing on the whole
+        luck = generator.random((2, seeds, 45))[..., fact]
+        first, second = luck[0] < 0.5 - better / 2, luck[1] < 0.5 + better / 2
+        estimates = [estimate_difference(first, second, 0.95, units=units) for units in (None, TABLE)]
+        assert estimates[0].mean == pytest.approx(estimates[1].mean)
+        misses += [not estimate.low <= 0 <= estimate.high for estimate in estimates]
+    by_item, by_fact = misses / 600
+    assert 0.02 <= by_fact <= 0.07
+    assert by_item >= missed_by_item
+
+
+def test_units_of_one_item_each_change_nothing() -> None:
+    generator = np.random.default_rng(12)
+    first, second = (generator.random((3, 50)) < rate for rate in (0.4, 0.5))
+    names = [str(item) for item in range(50)]
+    assert estimate_difference(first, second, 0.95, units=names) == estimate_difference(first, second, 0.95)
+    assert estimate_mean(first, 0.95, names) == estimate_mean(first, 0.95)
+    assert exact_mcnemar(first[0], second[0], names) == exact_mcnemar(first[0], second[0])
+
+
+def test_items_that_are_all_asked_twice_have_the_interval_of_half_of_them() -> None:
+    generator = np.random.default_rng(13)
+    first, second = (generator.random((3, 40)) < rate for rate in (0.4, 0.5))
+    twice = [np.repeat(arm, 2, axis=1) for arm in (first, second)]
+    once, paired = estimate_difference(first, second, 0.95), [str(item // 2) for item in range(80)]
+    found = estimate_difference(*twice, 0.95, units=paired)
+    assert [found.low, found.high, found.p_value] == pytest.approx([once.low, once.high, once.p_value])
+    tests = exact_mcnemar(first[0], second[0]), exact_mcnemar(twice[0][0], twice[1][0], paired)
+    assert tests[0].p_value == pytest.approx(tests[1].p_value)
+    assert tests[1].both == 2 * tests[0].both
+    assert exact_mcnemar(twice[0][0], twice[1][0]).p_value < tests[0].p_value
+
+
+def test_the_exact_test_of_units_keeps_its_level_where_that_of_items_does_not() -> None:
+    generator, rejected = np.random.default_rng(14), np.zeros(2)
+    _, fact = np.unique(TABLE, return_inverse=True)
+    for _ in range(1000):
+        first, second = (generator.random((2, 45)) < 0.5)[:, fact]
+        rejected += [exact_mcnemar(first, second, units).p_value <= 0.05 for units in (None, TABLE)]
+    assert rejected[0] / 1000 > 0.08
+    assert 0.02 <= rejected[1] / 1000 <= 0.06
+
+
 def test_the_interval_of_two_arms_is_welchs_where_items_are_many() -> None:
     by_seed = np.array([[0.1, 0.2, 0.3], [0.4, 0.42, 0.44]])
     first, second = (np.repeat(values[:, None], 1000, axis=1) for values in by_seed)

@@ -5,8 +5,16 @@ from typing import Any
 
 import pandas as pd
 
+from mulfact.data_builders.problems.items import BENCHMARKS
 from mulfact.evals.comparison.runs import Run
-from mulfact.evals.comparison.strata import describe_strata, facts_of, primary_of, with_strata
+from mulfact.evals.comparison.strata import (
+    DESCRIPTIVE,
+    describe_strata,
+    facts_of,
+    primary_of,
+    secondary_tasks,
+    with_strata,
+)
 
 FACT = {"facts": [[6, 9]], "operations": ["add", "multiply"]}
 LARGE = {"facts": [[12, 15]], "operations": ["multiply"]}
@@ -54,3 +62,10 @@ def test_published_problems_keep_their_whole_as_the_primary() -> None:
 def test_only_operands_up_to_nine_make_an_item_fact_bearing() -> None:
     assert facts_of([[6, 9], [3, 12]]) == {(6, 9)}
     assert facts_of([[6, 9], [3, 12]], 20) == {(6, 9), (3, 12)}
+
+
+def test_the_plain_prompt_of_the_table_is_described_and_every_other_phrasing_tested() -> None:
+    tasks = {name: {"family": "arithmetic", "stratum_of": None} for name in BENCHMARKS}
+    parts = {"table_20_facts": {"family": "arithmetic", "stratum_of": "table_20"}}
+    assert set(tasks) - secondary_tasks(tasks | parts) == set(DESCRIPTIVE) == {"table_9_plain"}
+    assert "table_20_facts" not in secondary_tasks(tasks | parts)

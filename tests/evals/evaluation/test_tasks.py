@@ -38,7 +38,7 @@ def benchmark(*items: Item, style: str = "direct") -> Benchmark:
 def folder(tmp_path):
     rows = [json.dumps(dataclasses.asdict(item)) for item in (PLAIN, DIRECT)]
     (tmp_path / "table_9.jsonl").write_text("\n".join(rows))
-    entry = {"family": "arithmetic", "items": 2, "source": "generated", "style": "mixed", "description": "products"}
+    entry = {"family": "arithmetic", "items": 2, "source": "generated", "style": "direct", "description": "products"}
     (tmp_path / "manifest.json").write_text(json.dumps({"benchmarks": {"table_9": entry}}))
     return tmp_path
 
@@ -51,7 +51,7 @@ def change_entry(folder, **changes):
 
 def test_benchmarks_are_read_back_as_they_were_built(folder):
     (table,) = read_benchmarks(folder)
-    assert (table.name, table.family, table.style) == ("table_9", "arithmetic", "mixed")
+    assert (table.name, table.family, table.style) == ("table_9", "arithmetic", "direct")
     assert [item.prompt for item in table.items] == [PLAIN.prompt, DIRECT.prompt]
     assert list(table.items[0].operands) == [6, 9]
 
@@ -82,8 +82,8 @@ def test_a_row_with_other_keys_is_refused_with_its_line(folder):
 @pytest.mark.parametrize(
     ("item", "style", "expected"),
     [
-        (PLAIN, "mixed", "54"),
-        (DIRECT, "mixed", " #### 54"),
+        (PLAIN, "direct", "54"),
+        (DIRECT, "direct", " #### 54"),
         (COT, "cot", " 6*9 = <<6*9=54>>54.\n#### 54"),
         (COT, "direct", " #### 54"),
         (UNSOLVED, "cot", None),
