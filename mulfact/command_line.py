@@ -8,6 +8,7 @@ With `nargs="*"` an empty variable is told like any other wrong value.
 import argparse
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from mulfact.errors import UserError
@@ -82,3 +83,13 @@ class Price(Variable):
         if not (0 <= float(word) < math.inf):
             raise ValueError
         return float(word)
+
+
+class FigurePath(Variable):
+    name, expected = "FIGURE", "a file name that ends in .svg or .png, in a folder that exists"
+
+    def read(self, words: Sequence[str]) -> Path:
+        path = Path(*words)
+        if len(words) != 1 or path.suffix not in (".svg", ".png") or not path.parent.is_dir() or path.is_dir():
+            raise ValueError
+        return path

@@ -1,6 +1,6 @@
 """What an experiment will cost before a cent is spent: parameters, tokens, FLOPs, memory, hours and dollars by stage.
 
-    make plan SCALE=gpt2_124m GPU=h100 PRICE=2.5 SEEDS="0 1 2"             # the same as
+    make plan SCALE=gpt2_124m GPU=h100 PRICE=2.5 SEEDS="0 1 2"             # FIGURE=plan.svg draws what it can see
     python -m mulfact.experiment.plan --scale gpt2_124m --conditions baseline mulfact --seeds 0 1 2 --gpu h100
 
 Positions and FLOPs follow from the recipes. Hours and memory are estimates, and the table says on what they rest: the
@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mulfact.command_line import Conditions, Jobs, Price, Seeds
+from mulfact.command_line import Conditions, FigurePath, Jobs, Price, Seeds
 from mulfact.errors import UserError, command
 from mulfact.evals.compute.rollouts import Passes, grpo_flops
 from mulfact.experiment import remembered
@@ -277,6 +277,9 @@ def main() -> None:
     parser.add_argument(
         "--jobs", nargs="*", action=Jobs, default=1, help="runs side by side on a GPU: warns if they may not fit it"
     )
+    parser.add_argument(
+        "--figure", nargs="*", action=FigurePath, help="also draw the last table, as .svg or .png, to this file"
+    )
     parser.add_argument("--only_warn", action="store_true", help="print nothing but that warning")
     remembered.add_arguments(parser)
     options = parser.parse_args()
@@ -308,7 +311,13 @@ def main() -> None:
         console.print(idle_devices(plans, devices, options.price), soft_wrap=True)
     benchmarks, compare = stages["benchmarks"], stages["compare"]
     items = GSM8K_TEST_ITEMS if benchmarks["gsm8k"] else round(FACT_BEARING * benchmarks["synthetic_problems"])
-    console.print(power_table(items, len(options.seeds), measured_seeds(Path(compare["output_dir"]))))
+    measured = measured_seeds(Path(compare["output_dir"]))
+    console.print(power_table(items, len(options.seeds), measured))
+    if options.figure:
+        from mulfact.experiment.power_figure import draw_power  # with matplotlib, which nothing else here waits for
+
+        draw_power(items, len(options.seeds), measured, options.figure)
+        print(options.figure)
 
 
 if __name__ == "__main__":
