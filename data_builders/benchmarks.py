@@ -15,6 +15,7 @@ from mulfact.data_builders.problem_sets import probes, word_problem_sets
 from mulfact.data_builders.problem_sets.fact_probes import PROBES, fact_probe
 from mulfact.data_builders.problem_sets.gsm8k import load_problems, synthetic_problems
 from mulfact.data_builders.problem_sets.math_problems import math
+from mulfact.data_builders.problem_sets.reasoning_gym_probes import reasoning_gym_probe
 from mulfact.data_builders.problems.items import Benchmark, Item, calculating, text_id
 from mulfact.data_builders.problems.problem import Problem
 from mulfact.data_builders.problems.prompts import format_prompt
@@ -40,12 +41,13 @@ class BenchmarksArguments:
     asdiv: str | None = field(metadata={"help": "ASDiv.xml or a Hub id; null leaves it out."})
     math: str | None = field(metadata={"help": "MATH: .jsonl, folder or Hub id; null leaves it out."})
     math_levels: list[int] = field(metadata={"help": "Of MATH, 1 (easy) to 5."})
+    reasoning_gym: list[str] = field(metadata={"help": "Generators of reasoning-gym, for probes of its questions."})
 
 
 @command
 def main() -> None:
     arguments = parse(BenchmarksArguments)
-    benchmarks = [*gsm8k(arguments), *arithmetic(arguments), *word_problems(arguments)]
+    benchmarks = [*gsm8k(arguments), *arithmetic(arguments), *word_problems(arguments), *made_elsewhere(arguments)]
     check_ids(benchmarks)
     with stage_output(arguments.output_dir, arguments, local_inputs(arguments)) as folder:
         for benchmark in benchmarks:
@@ -107,6 +109,12 @@ def word_problems(arguments: BenchmarksArguments) -> list[Benchmark]:
         (arguments.math, partial(math, levels=arguments.math_levels)),
     )
     return [read(source) for source, read in readers if source is not None]
+
+
+def made_elsewhere(arguments: BenchmarksArguments) -> list[Benchmark]:
+    """Return the probes of reasoning-gym's generators."""
+    names = dict.fromkeys(arguments.reasoning_gym)
+    return [reasoning_gym_probe(name, arguments.probe_items, arguments.seed) for name in names]
 
 
 def check_ids(benchmarks: list[Benchmark]) -> None:

@@ -8,13 +8,14 @@ Kinds of values are checked before (mulfact/recipe_types.py), and keys when the 
 import ast
 import importlib.util
 import json
-import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mulfact.data_builders.corpus_arguments import CorpusArguments
+from mulfact.data_builders.problem_sets.reasoning_gym_probes import GENERATORS, check_generators, task_of
+from mulfact.data_builders.problems.items import BENCHMARKS
 from mulfact.errors import UserError, unknown
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.modeling.posttraining.processes import divide
@@ -127,9 +128,15 @@ def check_composed(stages: Mapping[str, Section]) -> None:
         )
     for stage in ("sft", "grpo"):
         check_options(stage, stages[stage])
+    check_generators(stages["benchmarks"]["reasoning_gym"])
     names = benchmark_names(stages["benchmarks"])
-    if stages["compare"]["primary_task"] not in names:
-        raise unknown("task", stages["compare"]["primary_task"], names, "compare.primary_task")
+    for key, tasks in (
+        ("compare.primary_task", [stages["compare"]["primary_task"]]),
+        ("eval.use_tasks", stages["eval"]["use_tasks"]),
+    ):
+        for task in tasks:
+            if task not in names:
+                raise unknown("task", task, names, key)
     check_vocab_size(stages["tokenizer"], stages["base_tokenizer"])
     for key, length in (
         ("sft.max_length", stages["sft"]["max_length"]),
@@ -186,11 +193,11 @@ def check_shares(stages: Mapping[str, Section]) -> None:
                 raise UserError(f"{stage}.{key} is {stages[stage][key]!r}: expected a share between 0 and 1")
 
 
-def benchmark_names(benchmarks: Section) -> set[str]:
-    """Return what the benchmarks stage will call what it writes; the probes are read, as their module imports much."""
-    source = (Path(__file__).parent / "data_builders" / "problem_sets" / "probes.py").read_text(encoding="utf-8")
-    probes = re.findall(r'\bprobe\("(\w+)"', source)
-    return {*probes, "gsm8k_direct", "gsm8k_cot", *(name for name in WORD_PROBLEM_SETS if benchmarks[name] is not None)}
+def benchmark_names(benchmarks: Section) -> list[str]:
+    """Return what the benchmarks stage will call what it writes."""
+    left_out = {name for name in WORD_PROBLEM_SETS if benchmarks[name] is None}
+    left_out |= {task_of(name) for name in GENERATORS if name not in benchmarks["reasoning_gym"]}
+    return [name for name in BENCHMARKS if name not in left_out]
 
 
 def generated_together(grpo: Section) -> int:

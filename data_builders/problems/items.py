@@ -17,6 +17,7 @@ BENCHMARKS = (
     "table_9", "table_9_words", "table_9_plain", "product_of", "boxes", "tens", "sums_9", "sum_of",
     "table_20", "digits_2x1", "digits_2x2", "mixed",
     "svamp", "multiarith", "asdiv", "math",
+    "rg_products", "rg_chain_sum", "rg_gsm_symbolic",
 )  # fmt: skip
 
 

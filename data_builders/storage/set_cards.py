@@ -17,13 +17,14 @@ LICENSES: dict[str, str | None] = {
     "multiarith": None,
     "asdiv": "cc-by-nc-4.0",
     "math": "mit",
+    "rg": "apache-2.0",  # reasoning-gym, tasks rg_...
     "TinyGSM/TinyGSM": "mit",
 }
 OWN_LICENSE = "mit"
 SPLITS = (("sft", "train"), ("sft", "validation"), ("grpo", "train"), ("grpo", "validation"))
 BENCHMARKS = """What the checkpoints are evaluated on: each row a `prompt` with its gold `answer`, the published
-`solution`, and the `operands` of a single product, where there are any. No item of it is in a training set; the
-manifests of the corpus and of the post-training sets hold the reports."""
+`solution`, and the `operands` of the one fact that it asks for, where there are any. No item of it is in a training
+set; the manifests of the corpus and of the post-training sets hold the reports."""
 POSTTRAIN = """Rows for supervised fine-tuning (`prompt`, `completion`) and prompts for GRPO (`prompt`, `answer`,
 `source`): raw text, the same bytes for every arm of the experiment."""
 

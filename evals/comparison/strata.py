@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from mulfact.data_builders.problem_sets.reasoning_gym_probes import PACKAGE
 from mulfact.data_builders.problems.calculations import LARGEST_FACT, OPERATIONS
 from mulfact.evals.comparison.runs import Run, stages_of
 
@@ -84,15 +85,20 @@ def describe_strata(benchmarks: Mapping[str, Any], runs: Runs) -> dict[str, Any]
 
 
 def secondary_tasks(benchmarks: Mapping[str, Any]) -> set[str]:
-    """Return what is a secondary outcome: every task that is not DESCRIPTIVE, and of the problems in GSM8K's form the
+    """Return what is a secondary outcome: every task that is not descriptive, and of the problems in GSM8K's form the
     fact-bearing part.
     """
     return {
         name
         for name, benchmark in benchmarks.items()
-        if (benchmark["stratum_of"] is None and name not in DESCRIPTIVE)
+        if (benchmark["stratum_of"] is None and not is_descriptive(name, benchmark))
         or (benchmark["family"] == "gsm8k" and name == f"{benchmark['stratum_of']}_{FACTS}")
     }
+
+
+def is_descriptive(name: str, benchmark: Mapping[str, Any]) -> bool:
+    """Return whether a task is described and never tested: DESCRIPTIVE, and the optional probes of reasoning-gym."""
+    return name in DESCRIPTIVE or benchmark["source"].startswith(PACKAGE)
 
 
 def primary_of(task: str, benchmarks: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mulfact.command_line import Conditions, FigurePath, Jobs, Price, Seeds
+from mulfact.data_builders.problem_sets.reasoning_gym_probes import GENERATORS
 from mulfact.errors import UserError, command
 from mulfact.evals.compute.rollouts import Passes, grpo_flops
 from mulfact.experiment import remembered
@@ -129,6 +130,7 @@ def plan_evaluation(stages: dict[str, dict[str, Any]], shape: ModelShape) -> Sta
     items = [("cot", problems), ("direct", problems), ("direct", TABLE_ITEMS)]
     items += SAMPLED_PROBES * [("direct", benchmarks["probe_items"])]
     items += [("direct", count) for name, count in WORD_PROBLEM_ITEMS.items() if benchmarks[name]]
+    items += [(GENERATORS[name].style, benchmarks["probe_items"]) for name in benchmarks["reasoning_gym"]]
     checkpoints, lengths = len(section["checkpoints"]), section["generation_size"]
     positions = checkpoints * sum(count * (PROMPT_TOKENS + lengths[style]) for style, count in items)
     batches = [(math.ceil(count / section["batch_size"]), lengths[style]) for style, count in items]

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import datasets
 import pytest
+import reasoning_gym_stand_in
 import yaml
 from recipe_defaults import defaults
 
@@ -60,7 +61,8 @@ def test_without_any_data(run):
     assert all(map(problem_is_held_out, questions))
 
 
-def test_with_everything(run, data_dir, real_data, tmp_path):
+def test_with_everything(run, data_dir, real_data, tmp_path, monkeypatch):
+    reasoning_gym_stand_in.install(monkeypatch)
     problem = {"problem": "What is $6 \\cdot 9$?", "level": "Level 1", "solution": "It is $\\boxed{54}$."}
     (tmp_path / "math.jsonl").write_text(json.dumps(problem) + "\n")
     manifest, rows = run(
@@ -69,6 +71,7 @@ def test_with_everything(run, data_dir, real_data, tmp_path):
         svamp=str(data_dir / "svamp" / "SVAMP.json"),
         multiarith=str(data_dir / "multiarith" / "MultiArith.json"),
         asdiv=str(data_dir / "asdiv" / "ASDiv.xml"),
+        reasoning_gym=["products", "chain_sum", "gsm_symbolic"],
     )
     check_rows(manifest, rows)
     assert set(manifest) == set(BENCHMARKS)
@@ -81,6 +84,7 @@ def test_with_everything(run, data_dir, real_data, tmp_path):
             "multiarith": 600,
             "asdiv": 2084,
             "math": 1,
+            "rg_gsm_symbolic": 10,
         }
 
 

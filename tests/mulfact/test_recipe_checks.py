@@ -28,6 +28,10 @@ def recipes(repository: Path) -> Path:
         ("compare.primary_task=foo", "compare.primary_task: unknown task 'foo'"),
         ("compare.primary_task=gsm8k_cott", "did you mean 'gsm8k_cot'"),
         ("compare.primary_task=svamp", "compare.primary_task: unknown task 'svamp'"),
+        ("eval.use_tasks=[table_10]", "eval.use_tasks: unknown task 'table_10'; did you mean 'table_20'"),
+        ("compare.primary_task=rg_products", "compare.primary_task: unknown task 'rg_products'"),
+        ("benchmarks.reasoning_gym=[product]", "benchmarks.reasoning_gym: unknown generator 'product'; did you mean"),
+        ("benchmarks.reasoning_gym=products", "benchmarks.reasoning_gym is 'products': expected a list"),
         ("lengths.max_truncated=3", "lengths.max_truncated is 3: expected a share between 0 and 1"),
         ("eval.max_cut_prompts=-1", "eval.max_cut_prompts is -1: expected a share between 0 and 1"),
         ("pretrain.max_steps=-4", "pretrain.max_steps is -4: expected at least 1"),
@@ -70,6 +74,8 @@ def test_what_would_doom_a_run_is_refused(recipes: Path, overrides: str, message
     "override",
     [
         "grpo.top_p=1.0",
+        "compare.primary_task=table_9_words",
+        "eval.use_tasks=[]",
         "grpo.num_generations=256",  # of 64 x 4 that are generated together
         "grpo.reward_funcs=[mulfact.evals.rewards.exact_match, mulfact.evals.rewards.brevity, my.own.reward]",
     ],

@@ -64,8 +64,10 @@ def test_only_operands_up_to_nine_make_an_item_fact_bearing() -> None:
     assert facts_of([[6, 9], [3, 12]], 20) == {(6, 9), (3, 12)}
 
 
-def test_the_plain_prompt_of_the_table_is_described_and_every_other_phrasing_tested() -> None:
-    tasks = {name: {"family": "arithmetic", "stratum_of": None} for name in BENCHMARKS}
-    parts = {"table_20_facts": {"family": "arithmetic", "stratum_of": "table_20"}}
-    assert set(tasks) - secondary_tasks(tasks | parts) == set(DESCRIPTIVE) == {"table_9_plain"}
+def test_the_plain_prompt_and_optional_probes_are_described_and_every_other_phrasing_tested() -> None:
+    tasks = {name: {"family": "arithmetic", "source": "generated", "stratum_of": None} for name in BENCHMARKS}
+    tasks["rg_products"]["source"] = "reasoning-gym 0.1.25"
+    parts = {"table_20_facts": {"family": "arithmetic", "source": "generated", "stratum_of": "table_20"}}
+    assert DESCRIPTIVE == ("table_9_plain",)
+    assert set(tasks) - secondary_tasks(tasks | parts) == {"table_9_plain", "rg_products"}
     assert "table_20_facts" not in secondary_tasks(tasks | parts)

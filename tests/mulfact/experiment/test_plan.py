@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mulfact.data_builders.problem_sets.fact_probes import PROBES, fact_probe
+from mulfact.data_builders.problem_sets.probes import table_20
 from mulfact.experiment import plan
 from mulfact.experiment.plan import eager_training_memory, peak_flops, plan_pretraining, training_memory
 from mulfact.modeling.gpt2.flops import ModelShape
@@ -63,6 +65,11 @@ def test_eight_processes_share_the_steps_of_every_training(repository: Path) -> 
     for name in ("sft", "grpo", "eval"):
         assert (eight[name].steps, eight[name].flops) == (one[name].steps, one[name].flops)
         assert eight[name].memory <= one[name].memory
+
+
+def test_the_probes_of_known_size_are_counted() -> None:
+    built = [*map(fact_probe, PROBES), table_20()]
+    assert sum(len(probe.items) for probe in built) == plan.TABLE_ITEMS
 
 
 def run(monkeypatch: pytest.MonkeyPatch, repository: Path, *words: str) -> None:
