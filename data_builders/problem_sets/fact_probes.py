@@ -37,7 +37,7 @@ def plus(a: int, b: int) -> int:
 
 
 PROBES = {
-    "table_9": Phrasing("{a}*{b}", times, "all 81 products of 1-9, with their sign", "What is {a}*{b}?"),
+    "table_9": Phrasing("{a}*{b}", times, "6*9: all 81 products of 1-9, with their sign", "What is {a}*{b}?"),
     "table_9_words": Phrasing(
         "{a}*{b}", times, "6 times 9: all 81 products of 1-9, in words", "What is {a} times {b}?"
     ),

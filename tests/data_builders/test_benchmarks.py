@@ -97,7 +97,7 @@ def test_the_folder_is_a_data_set_with_a_card(run, tmp_path):
         assert loaded["prompt"] == [row["prompt"] for row in rows[name]]
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("---\n")
-    assert "| table_9 | arithmetic | 81 | all 81 products of 1-9" in card
+    assert "| table_9 | arithmetic | 81 | 6*9: all 81 products of 1-9" in card
     assert sha256((tmp_path / "out" / "table_9.jsonl").read_bytes()).hexdigest() in card
     assert "| generated | mit |" in card
 
