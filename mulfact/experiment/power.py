@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mulfact.command_line import FigurePath
 from mulfact.errors import command
 
 ACCURACIES = (0.04, 0.25, 0.6)
@@ -71,13 +70,8 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1319, help="of the primary outcome")
     parser.add_argument("--seeds", type=int, default=3, help="how many are planned")
     parser.add_argument("--markdown", action="store_true", help="as docs/protocol.md has it")
-    parser.add_argument("--figure", nargs="*", action=FigurePath, help="draw it to this file, .svg or .png")
     options = parser.parse_args()
-    if options.figure:
-        from mulfact.experiment.power_figure import draw_power
-
-        draw_power(options.items, options.seeds, None, options.figure)
-    elif options.markdown:
+    if options.markdown:
         print(markdown(options.items))
     else:
         Console().print(power_table(options.items, options.seeds))
