@@ -1,7 +1,6 @@
 """A figure of what a planned experiment can see, drawn as those of the report are.
 
-make plan SCALE=pilot SEEDS="0 1 2" FIGURE=plan.svg       # the same as, with the items of the scale's primary outcome
-python -m mulfact.experiment.power --items 1319 --seeds 3 --figure plan.svg
+make plan SCALE=pilot SEEDS="0 1 2" FIGURE=plan.svg
 """
 
 import os
