@@ -98,7 +98,7 @@ def secondary_tasks(benchmarks: Mapping[str, Any]) -> set[str]:
 
 def is_descriptive(name: str, benchmark: Mapping[str, Any]) -> bool:
     """Return whether a task is described and never tested: DESCRIPTIVE, and the optional probes of reasoning-gym."""
-    return name in DESCRIPTIVE or benchmark["source"].startswith(PACKAGE)
+    return name in DESCRIPTIVE or str(benchmark["source"]).startswith(PACKAGE)
 
 
 def primary_of(task: str, benchmarks: Mapping[str, Any]) -> str:
