@@ -31,6 +31,12 @@ LAUNCH     := --num_processes $(PROCESSES) --main_process_port 0
 endif
 TRAIN_ACCELERATE ?= $(ACCELERATE)
 PRETRAIN_ACCELERATE ?= $(TRAIN_ACCELERATE)
+# One process on a CPU needs no launcher, whose own imports take as long as the first fifty steps of smoke.
+ifeq ($(PRETRAIN_ACCELERATE),accelerate_configs/cpu.yaml)
+PRETRAIN := env ACCELERATE_USE_CPU=true python
+else
+PRETRAIN := accelerate launch --quiet --config_file $(PRETRAIN_ACCELERATE) $(LAUNCH)
+endif
 PYTHON     ?= python3
 
 # Every variable that a command may name; a mistyped one would be taken in silence.
@@ -304,8 +310,7 @@ $(EVERY_ARM:=/lengths/provenance.json): $(R)/%/lengths/provenance.json: \
 
 $(EVERY_RUN:=/pretrain_final/provenance.json): $(R)/%/pretrain_final/provenance.json: \
 		$(R)/%/recipes/pretrain.yaml $(R)/$$(*D)/tokens/provenance.json | $(R)/$$(*D)/lengths/provenance.json
-	$(ONCE) python modeling/supervise.py --folder $(@D:_final=_checkpoints) -- \
-		accelerate launch --quiet --config_file $(PRETRAIN_ACCELERATE) $(LAUNCH) modeling/pretrain.py --config $<
+	$(ONCE) python modeling/supervise.py --folder $(@D:_final=_checkpoints) -- $(PRETRAIN) modeling/pretrain.py --config $<
 
 $(EVERY_RUN:=/curve/provenance.json): $(R)/%/curve/provenance.json: \
 		$(R)/%/recipes/curve.yaml $(R)/%/pretrain_final/provenance.json

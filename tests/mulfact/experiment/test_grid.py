@@ -32,7 +32,7 @@ def test_a_whole_grid_runs_once_logs_each_stage_and_ends_with_the_answer(worksho
     assert first.returncode == 0, first.stdout + first.stderr
     assert "24 of 24 cells done" in first.stdout
     assert "$" in first.stdout
-    assert first.stdout.count("accelerate launch") == 2
+    assert first.stdout.count("python modeling/pretrain.py --config") == 2
     assert "seen by modeling/supervise.py --folder" in first.stdout  # of one job the lines are shown
     log = workshop.outputs / "mulfact/seed-0/logs/pretrain.log"
     assert log.read_text().startswith("seen by modeling/supervise.py")

@@ -47,7 +47,7 @@ def test_two_workers_on_one_folder_take_different_cells(workshop: Workshop) -> N
     report = workshop.make(*GRID)
     assert report.returncode == 0, report.stderr
     assert "cells done" in report.stdout
-    assert "accelerate launch" not in report.stdout, "nothing was left to train"
+    assert "modeling/pretrain.py" not in report.stdout, "nothing was left to train"
 
 
 def test_a_run_that_fails_stops_no_other_and_is_named(workshop: Workshop) -> None:
