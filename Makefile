@@ -41,19 +41,19 @@ PYTHON     ?= python3
 
 # Every variable that a command may name; a mistyped one would be taken in silence.
 VARIABLES := SCALE CONDITION SEED CONDITIONS SEEDS OUTPUTS OVERRIDES GSM8K JOBS PRICE GPU ACCELERATE PROCESSES \
-	PRETRAIN_ACCELERATE PYTHON VENV PAIRS CONTROLS LIVE WORKER AGAIN DRY \
+	PRETRAIN_ACCELERATE PYTHON VENV PAIRS CONTROLS LIVE WORKER AGAIN DRY FIGURE \
 	NAME BLOCKS NANOGPT TEXT FILES ORG PUBLIC REPLACE REVISION FLAVOR TIMEOUT GO MODEL RUNS LOGGED SHARED \
 	CUDA_% HF_% OMP_% MKL_% MALLOC_% NCCL_% TORCH_% TRITON_% PYTHON% TOKENIZERS_% XDG_% MULFACT_% MAKE% CI TMPDIR
 named = $(foreach name,$(.VARIABLES),$(if $(filter $(1),$(firstword $(origin $(name)))),$(name)))
 NAMED := $(call named,command)
 $(foreach name,$(filter-out $(VARIABLES),$(NAMED)),$(error $(name)= is no variable of this Makefile; there are: \
-	$(filter-out %\%,$(wordlist 1,36,$(VARIABLES)))))
+	$(filter-out %\%,$(wordlist 1,37,$(VARIABLES)))))
 # Those that an experiment remembers (mulfact/experiment/remembered.py), where this command names them.
 NAMED_HERE = $(if $(filter command environment,$(firstword $(origin $(1)))),$(2))
 GIVEN := $(sort $(foreach name,OVERRIDES GSM8K CONDITIONS SEEDS CONTROLS,$(call NAMED_HERE,$(name),$(name))) \
 	$(call NAMED_HERE,SEED,SEEDS))
 # As they were typed: in "$$2.5" or "$$6*9" make would see a variable of its own.
-AS_TYPED := TEXT FILES OVERRIDES PRICE GPU GSM8K
+AS_TYPED := TEXT FILES OVERRIDES PRICE GPU GSM8K FIGURE
 ifeq ($(MAKELEVEL),0)
 $(foreach name,$(AS_TYPED),$(if $(filter command environment,$(firstword $(origin $(name)))),\
 	$(eval override $(name) := $$(value $(name)))))
@@ -100,7 +100,7 @@ CONDITION  ?= $(or $(filter mulfact,$(CONDITIONS)),$(lastword $(CONDITIONS)),mul
 $(call ONE_WORD,CONDITION,mulfact)
 $(call ONE_WORD,SEED,0)
 RUN := $(R)/$(CONDITION)/seed-$(SEED)
-export $(GIVEN) TEXT FILES PRICE GPU AGAIN
+export $(GIVEN) TEXT FILES PRICE GPU FIGURE AGAIN
 
 ifneq ($(word 2,$(GSM8K)),)
 $(error GSM8K is '$(GSM8K)': expected a Hub id, or a folder without a space in its path; move or link it there)
@@ -186,8 +186,8 @@ worker: $(INSTALLED) ## a share of an experiment in a folder that machines share
 		done; \
 	done; test -z "$$failed" || { echo "error: not finished:$$failed; their logs/ say why" >&2; exit 1; }
 
-plan: $(INSTALLED) ## what an experiment will cost on GPU=h100 (a100, l4, ...) at PRICE=<dollars an hour>
-	@$(PLAN) --gpu "$$GPU" $(if $(PRICE),--price "$$PRICE")
+plan: $(INSTALLED) ## what an experiment will cost on GPU=h100 (a100, l4, ...) at PRICE=<dollars an hour>, and see (FIGURE=plan.svg)
+	@$(PLAN) --gpu "$$GPU" $(if $(PRICE),--price "$$PRICE") $(if $(FIGURE),--figure "$$FIGURE")
 
 halves: $(INSTALLED) ## pretrain PAIRS pairs of arms, each with the other half of CONDITION's tokens, and compare fact by fact
 	@$(PREPARE) --conditions $(CONDITION) --halves $(PAIRS)

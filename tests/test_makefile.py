@@ -144,6 +144,11 @@ def test_a_price_in_dollars_is_not_a_variable_of_make(repository: Path, tmp_path
         assert "[--price]\n[$2.5]\n" in make(repository, tmp_path, target, "PRICE=$2.5").stdout
 
 
+def test_a_plan_draws_to_the_file_that_is_named_as_it_was_typed(repository: Path, tmp_path: Path) -> None:
+    assert "[--figure]\n[what $is seen.svg]\n" in make(repository, tmp_path, "plan", "FIGURE=what $is seen.svg").stdout
+    assert "--figure" not in make(repository, tmp_path, "plan").stdout
+
+
 def test_looking_neither_composes_nor_makes(repository: Path, tmp_path: Path) -> None:
     for target, module in (("ledger", "evals/ledger_view.py"), ("show", "mulfact.experiment.show"),
                            ("plan", "mulfact.experiment.plan")):  # fmt: skip
