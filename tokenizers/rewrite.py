@@ -43,12 +43,13 @@ class Rewriter:
         grammars = [build_grammar(settings) for settings in arms]
         self._context = _either(grammar.cue_context for grammar in grammars)
         self._ascii_context = _either(grammar.ascii_cue_context for grammar in grammars)
-        self._marks: dict[str, list[tuple[Mark, regex.Pattern[str], Speller]]] = {}
+        self._marks: dict[str, list[tuple[Mark, Speller]]] = {}
         for grammar in grammars:
             speller = Speller(grammar)
             for mark in grammar.marks:
                 for cue in mark.cues:
-                    self._marks.setdefault(cue, []).append((mark, regex.compile(mark.pattern), speller))
+                    self._marks.setdefault(cue, []).append((mark, speller))
+        self._readers: dict[str, list[tuple[Mark, regex.Pattern[str], Speller]]] = {}
         self._words = [cue for cue in self._marks if len(cue) > 1]
         self._characters = "".join(cue for cue in self._marks if len(cue) == 1)
         self._ascii_characters = [cue for cue in self._characters if cue.isascii()]
@@ -86,7 +87,7 @@ class Rewriter:
         pattern, position = self._cue(text), 0
         while pattern is not None and (cue := pattern.search(text, position)):
             position = cue.start() + 1
-            for mark, mark_pattern, speller in self._marks[cue[0]]:
+            for mark, mark_pattern, speller in self._readers_of(cue[0]):
                 start = cue.start() + mark.offset
                 if mark.spaced and start and text[start - 1] in SPACES:
                     start -= 1
@@ -95,6 +96,13 @@ class Rewriter:
                     yield (span := speller.read(found, mark.replacement))
                     position = span[1]
                     break
+
+    def _readers_of(self, cue: str) -> "list[tuple[Mark, regex.Pattern[str], Speller]]":
+        """Return the marks that may stand at a cue, compiled when it is first met: that takes up to 0.1 s each."""
+        if cue not in self._readers:
+            marks = self._marks[cue]
+            self._readers[cue] = [(mark, regex.compile(mark.pattern), speller) for mark, speller in marks]
+        return self._readers[cue]
 
     def _cue(self, text: str) -> re.Pattern[str] | None:
         """Return a search for the cues that `text` may hold, None without any: the fewer, the faster it is."""
