@@ -53,7 +53,7 @@ class Estimate:
 def estimate_mean(values: ArrayLike, level: float, units: Units = None) -> Estimate:
     """Return the mean of a (seeds, items) matrix with its interval. `units` as in `by_unit`."""
     matrix = by_unit(values, units)
-    return estimate(float(np.mean(values)), variance_of([matrix]), level)
+    return estimate(float(np.asarray(values).mean()), variance_of([matrix]), level)
 
 
 def estimate_difference(
@@ -66,7 +66,7 @@ def estimate_difference(
     """
     one, two = (by_unit(values, units) for values in (first, second))
     variance = variance_of([two - one]) if pair_seeds else variance_of([one, two])
-    return estimate(float(np.mean(second) - np.mean(first)), variance, level)
+    return estimate(float(np.asarray(second).mean() - np.asarray(first).mean()), variance, level)
 
 
 def by_unit(values: ArrayLike, units: Units) -> Matrix:
