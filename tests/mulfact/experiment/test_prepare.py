@@ -196,7 +196,7 @@ def test_a_recipe_that_changes_is_told_with_its_keys(prepare, tmp_path: Path) ->
     arguments = ("--conditions", "baseline", "--set")
     assert f"wrote {tmp_path}/smoke/recipes/corpus.yaml" in prepare(*arguments)
     assert prepare(*arguments) == ""
-    told = prepare(*arguments, "corpus.synthetic.tables=0.2", "corpus.seed=1", "corpus.num_workers=1")
+    told = prepare(*arguments, "corpus.synthetic.tables=0.2", "corpus.seed=1", "corpus.num_workers=2")
     assert told == f"rewrote {tmp_path}/smoke/recipes/corpus.yaml: changed seed, synthetic.tables\n"
 
 
