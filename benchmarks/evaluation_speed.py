@@ -52,6 +52,7 @@ def main() -> None:
             "batch_size": options.batch_size,
             "max_samples": options.max_samples,
             "use_stages": [],
+            "use_tasks": [],
             "use_cpu": options.use_cpu,
         }
         arguments = EvalArguments(**base_settings("eval") | changes)
