@@ -31,7 +31,7 @@ LAUNCH     := --num_processes $(PROCESSES) --main_process_port 0
 endif
 TRAIN_ACCELERATE ?= $(ACCELERATE)
 PRETRAIN_ACCELERATE ?= $(TRAIN_ACCELERATE)
-# One process on a CPU needs no launcher, whose own imports take as long as the first fifty steps of smoke.
+# One process on a CPU needs no launcher, whose own imports take as long as fifteen steps of smoke.
 ifeq ($(PRETRAIN_ACCELERATE),accelerate_configs/cpu.yaml)
 PRETRAIN := env ACCELERATE_USE_CPU=true python
 else

@@ -71,7 +71,7 @@ def run(words: list[str], folder: Path) -> int:
 
 def start_guard(group: int) -> subprocess.Popen[bytes]:
     """Start the process that asks a process group to stop where this process ends without a word, as by SIGKILL."""
-    words = ["sh", "-c", f"read -r _ || kill -s TERM -- -{group}"]
+    words = ["/bin/sh", "-c", f"read -r _ || kill -s TERM -- -{group}"]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
 
