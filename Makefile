@@ -15,7 +15,7 @@ JOBS       ?= 2
 # Dollars for an hour of one device: shows what an experiment has cost and will cost.
 PRICE      ?=
 # Scales that are made for a processor.
-CPU_SCALES := smoke two_cores
+CPU_SCALES := smoke two_cores study_halves
 # A live page of every stage of every run, by Trackio: TRACKIO_SPACE_ID=<user>/<name> puts it on the Hub too.
 LIVE       ?= $(if $(filter $(CPU_SCALES),$(SCALE)),,1)
 # Which of the machines that share a folder this one is.

@@ -25,7 +25,7 @@ from mulfact.evals.report.halves_page import headline
 def write_report(results: Results, folder: Path) -> None:
     """Write <folder>/figures/*.png, <folder>/results.md and <folder>/report.html.
 
-    `results` is the content of results.json, schema version 2.
+    `results` is the content of results.json.
     """
     figures = draw_figures(results, folder / "figures")
     primary = next(row for row in results["differences"] if row["primary"])

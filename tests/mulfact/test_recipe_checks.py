@@ -76,7 +76,7 @@ def test_what_would_doom_a_run_is_refused(recipes: Path, overrides: str, message
         "grpo.top_p=1.0",
         "compare.primary_task=table_9_words",
         "eval.use_tasks=[]",
-        "grpo.num_generations=256",  # of 64 x 4 that are generated together
+        "grpo.num_generations=64",  # of as many that are generated together
         "grpo.reward_funcs=[mulfact.evals.rewards.exact_match, mulfact.evals.rewards.brevity, my.own.reward]",
     ],
 )

@@ -85,8 +85,8 @@ def test_an_experiment_that_compares_nothing_is_refused_before_it_runs(
         ("--conditions baseline --seeds ７", "SEEDS: found '７'; expected whole numbers"),
         ("--conditions baseline --seeds 1.0", "SEEDS: found '1.0'; expected whole numbers"),
         (
-            "--conditions baseline --processes 16 --set sft.per_device_train_batch_size=6",
-            "PROCESSES=16 cannot share a step of sft",
+            "--conditions baseline --processes 4 --set sft.per_device_train_batch_size=6",
+            "PROCESSES=4 cannot share a step of sft",
         ),
         ("--conditions baseline --processes 0", "PROCESSES: found '0'; expected the number of processes"),
         ("--conditions posttrain", "arm 'posttrain': a folder of that name is something else in an experiment"),
@@ -147,7 +147,7 @@ def test_an_experiment_remembers_its_settings_until_others_are_named(
     assert "changed max_steps, eval_steps" in prepare(*given)
     monkeypatch.setenv("OVERRIDES", "")
     prepare(*given)
-    assert load_yaml(recipe)["max_steps"] == 960
+    assert load_yaml(recipe)["max_steps"] == 1300
     assert "as this experiment" not in prepare("--conditions", "baseline")
     (tmp_path / "smoke/recipes/settings.yaml").write_text("- a list\n")
     assert "settings.yaml cannot be read" in prepare("--conditions", "baseline")
