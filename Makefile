@@ -158,7 +158,7 @@ $(error make smoke is the scale smoke, and SCALE is '$(SCALE)': say make experim
 endif
 endif
 
-smoke: ## the whole road for two arms on two CPU cores, no network: ten to twenty-five minutes
+smoke: ## the whole road for two arms on two CPU cores, no network: about ten minutes
 	@$(SUBMAKE) experiment SCALE=smoke
 
 ifneq ($(DRY),)

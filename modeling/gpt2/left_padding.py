@@ -8,12 +8,13 @@ lengths of prompts in tokens, which differ between the arms.
 """
 
 import functools
+import inspect
 from typing import Any
 
-import torch
 from transformers.models.gpt2.modeling_gpt2 import GPT2Model
 
 MARK = "positions_follow_mask"
+CACHES = ("past_key_values", "cache")  # its name before and from transformers 5.24 on
 
 
 def positions_follow_mask() -> None:
@@ -24,21 +25,16 @@ def positions_follow_mask() -> None:
     forward = GPT2Model.forward
     if hasattr(forward, MARK):
         return
+    signature = inspect.signature(forward)
 
     @functools.wraps(forward)
-    def with_positions(
-        self: GPT2Model,
-        input_ids: torch.Tensor | None = None,
-        past_key_values: Any = None,
-        attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.Tensor | None = None,
-        position_ids: torch.Tensor | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        if position_ids is None and past_key_values is None and attention_mask is not None and attention_mask.ndim == 2:
-            position_ids = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
-        return forward(self, input_ids, past_key_values, attention_mask, token_type_ids, position_ids, *args, **kwargs)
+    def with_positions(self: GPT2Model, *args: Any, **kwargs: Any) -> Any:
+        named = dict(signature.bind(self, *args, **kwargs).arguments)
+        named |= named.pop("kwargs", {})
+        mask, cached = named.get("attention_mask"), any(named.get(name) is not None for name in CACHES)
+        if named.get("position_ids") is None and not cached and mask is not None and mask.ndim == 2:
+            named["position_ids"] = (mask.long().cumsum(-1) - 1).clamp(min=0)
+        return forward(**named)
 
     setattr(with_positions, MARK, True)
     GPT2Model.forward = with_positions  # type: ignore[method-assign]
