@@ -1,13 +1,13 @@
 """What makes the seeds of one arm differ less, and does the test hold its level on real seeds?
 
-    make runs SCALE=two_cores CONDITIONS=baseline SEEDS="$(seq -s ' ' 100 109)" OUTPUTS=outputs/tuning
+    for seed in $(seq 100 109); do make sft SCALE=two_cores CONDITION=baseline SEED=$seed OUTPUTS=outputs/tuning; done
     python benchmarks/seed_noise.py --shared_dir outputs/tuning/two_cores --seeds $(seq 100 109) --output_dir seed_noise
 
-Trains every seed again in other ways: pretraining that decays to zero, SFT whose last checkpoints are averaged, GRPO
-whose rate decays; and scores the same checkpoint with samples beside its greedy answer. Each way is told by the mean
-and the standard deviation between seeds of the accuracy on fact-bearing problems, chain of thought. Then A against A:
-in all splits of the seeds into two groups, how often does the test find a difference that is not there? What is trained
-already is not trained again.
+Trains every seed again in other ways: pretraining that decays to zero, SFT whose last checkpoints are averaged and,
+where the runs have GRPO, GRPO whose rate decays; and scores a checkpoint by samples beside its greedy answer. Each way
+is told by the mean and the standard deviation between seeds of the accuracy on fact-bearing problems, chain of thought.
+Then A against A: in all splits of the seeds into two groups, how often does the test find a difference that is not
+there? What is trained already is not trained again.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from mulfact.evals.comparison.significance import estimate_difference
 from mulfact.evals.comparison.strata import facts_of
 from mulfact.evals.evaluation.tasks import read_benchmarks
 from mulfact.evals.grading.answers import grade, text_before
-from mulfact.layout import run_folder
+from mulfact.layout import run_folder, run_name
 from mulfact.provenance import write_json
 from mulfact.settings import load_yaml
 
@@ -60,8 +60,10 @@ def main() -> None:
     options = parser.parse_args()
     runs = {seed: run_folder(options.shared_dir, options.condition, seed) for seed in options.seeds}
     for run in runs.values():
-        if not (run / "grpo_final" / "provenance.json").is_file():
-            raise UserError(f"{run} is not finished: make runs CONDITIONS={options.condition} SEEDS=... makes it")
+        if not (run / "sft_final" / "provenance.json").is_file():
+            raise UserError(
+                f"{run} has no SFT: make sft CONDITION={options.condition} SEED={run_name(run).seed} makes it"
+            )
 
     folders = {seed: options.output_dir / f"seed-{seed}" for seed in runs}
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -90,7 +92,8 @@ def train(run: Path, folder: Path) -> None:
           checkpoint_dir=folder / "checkpoints", curve_dir=folder / "curve")  # fmt: skip
     start("sft", sft, folder / "sft_from_zero", model_name_or_path=zero)
     start("sft", sft, folder / "sft_checkpoints", save_steps=APART, save_total_limit=AVERAGED)
-    start("grpo", grpo, folder / "grpo_decaying", lr_scheduler_type="linear")
+    if (run / "grpo_final").is_dir():
+        start("grpo", grpo, folder / "grpo_decaying", lr_scheduler_type="linear")
 
 
 def start(program: str, recipe: Path, output: Path, **settings: Any) -> None:
@@ -121,8 +124,9 @@ def ways(run: Path, folder: Path, samples: int) -> Iterator[tuple[str, Path, int
     yield "sft, samples", run / "sft_final", samples
     yield "sft, checkpoints averaged", averaged(folder / "sft_checkpoints"), 0
     yield "sft, pretrained to zero", folder / "sft_from_zero", 0
-    yield "grpo", run / "grpo_final", 0
-    yield "grpo, decaying", folder / "grpo_decaying", 0
+    if (run / "grpo_final").is_dir():
+        yield "grpo", run / "grpo_final", 0
+        yield "grpo, decaying", folder / "grpo_decaying", 0
 
 
 def averaged(training: Path) -> Path:
