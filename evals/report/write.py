@@ -48,6 +48,7 @@ def write_report(results: Results, folder: Path) -> None:
         ],
         "families": labels(results["accuracy"], "family"),
         "examples": [mark_example(example) for example in results["examples"]],
+        "use": [row for row in results["use"] if results["arms"][row["condition"]]["mode"] != "none"],
         "final_loss": final_loss(results),
         "effects": primary_effects(results),
         "made": made(results),
