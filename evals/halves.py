@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mulfact.errors import UserError, command
 from mulfact.halves import runs_of
-from mulfact.layout import output_of, run_folder
+from mulfact.layout import output_of, run_folder, scale_of
 from mulfact.provenance import stage_output, write_json
 from mulfact.settings import parse
 
@@ -49,7 +49,7 @@ def main() -> None:
     inputs = [output_of(run_folder(shared_dir, *run), "curve") for run in runs_of(arguments.arm, arguments.pairs)]
     settings = Settings(arguments.permutations, arguments.seed, arguments.confidence_level)
     with stage_output(arguments.output_dir, arguments, inputs) as folder:
-        results = {"scale": shared_dir.name, "arm": arguments.arm, **analyse(pairs, settings)}
+        results = {"scale": scale_of(shared_dir), "arm": arguments.arm, **analyse(pairs, settings)}
         write_json(folder / "halves.json", results)
         write_page(results, folder)
     print(*headline(results), f"{arguments.output_dir}/halves.html", sep="\n")

@@ -22,6 +22,7 @@ RUN_STAGES = ("pretrain", "curve", "sft", "readiness", "grpo", "eval", "ledger")
 TRAINED = ("pretrain", "sft", "grpo")  # those that leave a checkpoint
 
 READINESS = "readiness"
+STUDY = "study.yaml"  # beside a study's records: which runs it takes
 STUDY_RECORD = "record.json"  # in a run of a study: under which plan it ran
 STOPPED = "grpo_stopped.json"  # in a run: written by modeling/gate.py in place of a GRPO checkpoint
 SEED = "seed-"
@@ -49,6 +50,14 @@ def check_name(kind: str, name: str) -> None:
         )
     if name.lower() in TAKEN or name.startswith(SEED) or name.endswith(MADE_OF_OTHERS):
         raise UserError(f"{kind} {name!r}: a folder of that name is something else in an experiment; choose another")
+
+
+def scale_of(shared_dir: Path) -> str:
+    """Return the scale of an experiment's folder, or of a study's records (mulfact/experiment/study.py)."""
+    from mulfact.settings import load_yaml  # with OmegaConf, which takes a third of a second
+
+    study = shared_dir.parent / STUDY
+    return str(load_yaml(study)["scale"]) if study.is_file() else shared_dir.name
 
 
 def run_level(condition: str, seed: int) -> str:

@@ -37,6 +37,7 @@ from mulfact.evals.comparison.secondary import fact_use, measures, spelling
 from mulfact.evals.comparison.significance import constant_accuracy
 from mulfact.evals.comparison.strata import describe_strata, primary_of, secondary_tasks, with_strata
 from mulfact.evals.comparison.use import use
+from mulfact.layout import scale_of
 from mulfact.modeling.posttraining.readiness_record import decision
 from mulfact.provenance import hash_file, input_hash
 
@@ -84,7 +85,7 @@ def build_results(planned: CompareArguments, loaded: Runs, looks: Sequence[dict[
     companions = measures(arguments, extended, training["pretrain"])
     results: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "scale": Path(arguments.shared_dir).name,
+        "scale": scale_of(Path(arguments.shared_dir)),
         "conditions": arguments.conditions,
         "arms": describe_arms(runs),
         "reference": arguments.reference,
@@ -157,7 +158,7 @@ def read_benchmarks(arguments: CompareArguments, runs: Runs) -> dict[str, Any]:
         if record["inputs"].get(record["recipe"]["benchmarks"]) != current:
             raise UserError(
                 f"{run.name} was evaluated on other benchmarks than {arguments.benchmarks} holds now; run make eval "
-                f"SCALE={Path(arguments.shared_dir).name} CONDITION={run.condition} SEED={run.seed}"
+                f"SCALE={scale_of(Path(arguments.shared_dir))} CONDITION={run.condition} SEED={run.seed}"
             )
     evaluated = tasks_of(runs, arguments.primary_stage)
     for task in (*evaluated, arguments.primary_task):

@@ -23,8 +23,18 @@ import pyarrow.parquet as pq
 
 from mulfact.errors import UserError, command
 from mulfact.halves import half_names
-from mulfact.layout import READINESS, STOPPED, STUDY_RECORD, TRAINED, last_written, output_of, run_folder, run_level
-from mulfact.provenance import PROVENANCE, hash_file, write_json
+from mulfact.layout import (
+    READINESS,
+    STOPPED,
+    STUDY,
+    STUDY_RECORD,
+    TRAINED,
+    last_written,
+    output_of,
+    run_folder,
+    run_level,
+)
+from mulfact.provenance import PROVENANCE, hash_file, read_provenance, write_json
 from mulfact.settings import load_yaml
 
 STUDIES = Path("docs/studies")
@@ -91,17 +101,17 @@ class Study:
 def read_study(name: str) -> Study:
     """Return the study of that name. Raises UserError without its plan, or for a setting that does not exist."""
     folder = STUDIES / name
-    for file in ("plan.md", "study.yaml"):
+    for file in ("plan.md", STUDY):
         if not (folder / file).is_file():
-            known = sorted(path.parent.name for path in STUDIES.glob("*/study.yaml"))
+            known = sorted(path.parent.name for path in STUDIES.glob(f"*/{STUDY}"))
             raise UserError(f"{folder / file} is missing; studies with a plan: {', '.join(known) or 'none'}")
-    settings = load_yaml(folder / "study.yaml")
+    settings = load_yaml(folder / STUDY)
     try:
         study = Study(name, **settings)
     except TypeError as error:
-        raise UserError(f"{folder / 'study.yaml'}: {error}; valid: {', '.join(Study.__dataclass_fields__)}") from None
+        raise UserError(f"{folder / STUDY}: {error}; valid: {', '.join(Study.__dataclass_fields__)}") from None
     if bool(study.pairs) == bool(study.seeds):
-        raise UserError(f"{folder / 'study.yaml'}: give either pairs, for crossed halves, or seeds")
+        raise UserError(f"{folder / STUDY}: give either pairs, for crossed halves, or seeds")
     return study
 
 
@@ -135,6 +145,8 @@ def record_run(study: Study, condition: str, seed: int, plan: dict[str, str]) ->
     for path in sorted((source.parent / "tokens").glob("*")):  # of the arm
         if path.name in ("manifest.json", PROVENANCE) or path.name.startswith("validation-"):
             copy(path, target.parent / "tokens" / path.name, whole)
+    for provenance in (*target.rglob(PROVENANCE), *(target.parent / "tokens").glob(PROVENANCE)):
+        account_for_copies(provenance.parent)
     write_json(target / STUDY_RECORD, {"study": study.name, "condition": condition, "seed": seed, **plan})
     return target
 
@@ -156,6 +168,18 @@ def copy(source: Path, target: Path, whole: bool) -> None:
     pq.write_table(table, target, compression="zstd")
 
 
+def account_for_copies(folder: Path) -> None:
+    """Let the provenance of a recorded stage tell of the files that are held, and beside them of what it wrote."""
+    record = read_provenance(folder)
+    written = record.get("written", record["outputs"])
+    held = {name: (one, folder / name) for name, one in written.items() if (folder / name).is_file()}
+    record["written"] = written
+    record["outputs"] = {
+        name: one | {"bytes": path.stat().st_size, "sha256": hash_file(path)} for name, (one, path) in held.items()
+    }
+    write_json(folder / PROVENANCE, record)
+
+
 def finished(study: Study, condition: str, seed: int) -> bool:
     """Return whether the last stages of a run have written their records."""
     run = run_folder(study.shared_dir, condition, seed)
@@ -170,7 +194,7 @@ def analyse(study: Study) -> None:
     kind += ["--controls", *study.controls] if study.controls else []
     place = ["--outputs", str(study.outputs), "--scale", study.scale]
     prepare = [sys.executable, "-m", "mulfact.experiment.prepare", *place, "--conditions", *study.conditions, *kind]
-    subprocess.run([*prepare, "--set", *study.overrides], check=True)
+    run([*prepare, "--set", *study.overrides])
     settings = {"output_dir": study.folder / "report", "shared_dir": study.records}
     if study.pairs:
         (arm,) = study.conditions
@@ -178,10 +202,16 @@ def analyse(study: Study) -> None:
     else:
         settings["plan"] = study.folder / "plan.md"
         for target in ("benchmarks", "posttrain"):  # built again where the runs were made on another machine
-            subprocess.run(study.make(target, runs[:1], 1), check=True)
+            run(study.make(target, runs[:1], 1))
         program, recipe = "evals/compare.py", study.shared_dir / "recipes" / "compare.yaml"
     flags = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
-    subprocess.run([sys.executable, program, "--config", str(recipe), *flags], check=True)
+    run([sys.executable, program, "--config", str(recipe), *flags])
+
+
+def run(words: list[str]) -> None:
+    """Run a command that tells its own errors, and leave with its status where it fails."""
+    if status := subprocess.run(words, check=False).returncode:
+        sys.exit(status)
 
 
 @command

@@ -16,7 +16,8 @@ from mulfact.evals.comparison.runs import load_run
 from mulfact.experiment import study as module
 from mulfact.experiment.study import Study, committed, read_study, record_run
 from mulfact.halves import half_names
-from mulfact.layout import STUDY_RECORD
+from mulfact.layout import STUDY_RECORD, scale_of
+from mulfact.provenance import PROVENANCE, input_hash, read_provenance
 
 ARMS = ["baseline", "mulfact"]
 
@@ -84,6 +85,21 @@ def test_a_record_is_what_the_comparison_reads_and_holds_no_weights(checkout: Pa
     assert texts[0].str.len().min() > 0
     assert texts[1].str.len().max() == 0
     assert (study.records / "mulfact/tokens/validation-00000.bin").is_file()
+
+
+def test_a_record_accounts_for_its_own_files_and_for_what_the_stage_wrote(checkout: Path) -> None:
+    study = read_study("road")
+    write_experiment(study.shared_dir, ARMS, [0, 1])
+    record = record_run(study, "mulfact", 1, {"plan_sha256": "a"})
+    folders = [path.parent for path in record.rglob(PROVENANCE)]
+    assert folders
+    for folder in folders:
+        input_hash(folder)  # raises for a file of another size than its provenance says
+        assert set(read_provenance(folder)["outputs"]) <= set(read_provenance(folder)["written"])
+    original = read_provenance(study.shared_dir / "mulfact/seed-1/eval")["outputs"]
+    assert read_provenance(record / "eval")["written"] == original
+    assert read_provenance(record / "eval")["outputs"] != original  # without texts, compressed
+    assert scale_of(study.records) == scale_of(study.shared_dir) == "smoke"
 
 
 @pytest.fixture
