@@ -194,7 +194,7 @@ def analyse(study: Study) -> None:
     kind += ["--controls", *study.controls] if study.controls else []
     place = ["--outputs", str(study.outputs), "--scale", study.scale]
     prepare = [sys.executable, "-m", "mulfact.experiment.prepare", *place, "--conditions", *study.conditions, *kind]
-    run([*prepare, "--set", *study.overrides])
+    call([*prepare, "--set", *study.overrides])
     settings = {"output_dir": study.folder / "report", "shared_dir": study.records}
     if study.pairs:
         (arm,) = study.conditions
@@ -202,13 +202,13 @@ def analyse(study: Study) -> None:
     else:
         settings["plan"] = study.folder / "plan.md"
         for target in ("benchmarks", "posttrain"):  # built again where the runs were made on another machine
-            run(study.make(target, runs[:1], 1))
+            call(study.make(target, runs[:1], 1))
         program, recipe = "evals/compare.py", study.shared_dir / "recipes" / "compare.yaml"
     flags = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
-    run([sys.executable, program, "--config", str(recipe), *flags])
+    call([sys.executable, program, "--config", str(recipe), *flags])
 
 
-def run(words: list[str]) -> None:
+def call(words: list[str]) -> None:
     """Run a command that tells its own errors, and leave with its status where it fails."""
     if status := subprocess.run(words, check=False).returncode:
         sys.exit(status)
