@@ -136,7 +136,7 @@ def averaged(training: Path) -> Path:
         kept = sorted(training.glob("checkpoint-*"))
         weights = [load_file(path / "model.safetensors") for path in kept]
         AutoTokenizer.from_pretrained(kept[-1]).save_pretrained(target)
-        model = AutoModelForCausalLM.from_pretrained(kept[-1])
+        model = AutoModelForCausalLM.from_pretrained(kept[-1], use_safetensors=True)
         model.load_state_dict({n: torch.stack([w[n] for w in weights]).mean(0) for n in weights[0]}, strict=False)
         model.save_pretrained(target)
     return target
@@ -145,7 +145,7 @@ def averaged(training: Path) -> Path:
 def score(folder: Path, items: Sequence[Item], recipe: dict[str, Any], samples: int) -> np.ndarray:
     """Return the share of each item's answers that are right: of its greedy one, or of so many samples."""
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True).eval()
     drawn = {"do_sample": True, "top_k": 0, "num_return_sequences": samples} if samples else {"do_sample": False}
     right: list[float] = []
     for first in range(0, len(items), recipe["batch_size"]):
