@@ -145,7 +145,8 @@ def averaged(training: Path) -> Path:
 def score(folder: Path, items: Sequence[Item], recipe: dict[str, Any], samples: int) -> np.ndarray:
     """Return the share of each item's answers that are right: of its greedy one, or of so many samples."""
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True)
+    model.eval()
     drawn = {"do_sample": True, "top_k": 0, "num_return_sequences": samples} if samples else {"do_sample": False}
     right: list[float] = []
     for first in range(0, len(items), recipe["batch_size"]):
