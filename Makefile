@@ -22,6 +22,8 @@ LIVE       ?= $(if $(filter $(CPU_SCALES),$(SCALE)),,1)
 WORKER     ?= 0
 GPU        ?= $(if $(filter $(CPU_SCALES),$(SCALE)),cpu,h100)
 export OMP_NUM_THREADS ?= 1
+# Without bytecode each process compiles torch, transformers and TRL anew, which takes longer than to import them.
+unexport PYTHONDONTWRITEBYTECODE
 ACCELERATE ?= accelerate_configs/$(if $(filter $(CPU_SCALES),$(SCALE)),cpu,gpu).yaml
 # Processes, each with a GPU of its own, that share the steps of one pretraining, SFT or GRPO.
 PROCESSES  ?= 1
@@ -429,7 +431,6 @@ clean: $(if $(wildcard $(R)),$(INSTALLED)) ## remove what was made at SCALE; ove
 # uv takes a third of pip's time; what pip is told by the environment, uv is told too.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_EXTRA_INDEX_URL ?= $(PIP_EXTRA_INDEX_URL)
-export UV_LINK_MODE ?= copy
 INSTALL = --constraint requirements.lock --editable '.[test,quality]'
 
 $(VENV)/.installed: setup.cfg pyproject.toml requirements.lock

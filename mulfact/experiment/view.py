@@ -60,12 +60,13 @@ class Together:
 
 
 class Lines:
-    """Lines for a file or a pipe: commands, ends of cells, and how running cells stand from time to time."""
+    """Lines for a file or a pipe: commands, ends of cells, first steps, and how cells stand from time to time."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self.follow = grid.jobs == 1  # the lines of one job are worth reading; those of several would be mixed
         self.shown = time.time()
+        self.stepped: set[Cell] = set()
 
     def command(self, line: str) -> None:
         print(line, flush=True)
@@ -79,10 +80,14 @@ class Lines:
         self.shown = time.time()
 
     def tick(self) -> None:
-        if time.time() - self.shown >= SECONDS_BETWEEN_LINES:
+        running = self.grid.in_state("running")
+        first = [cell for cell in running if cell not in self.stepped and self.grid.progress(cell)]
+        self.stepped.update(first)
+        due = time.time() - self.shown >= SECONDS_BETWEEN_LINES
+        for cell in running if due else first:
+            print(f"running: {cell.name}  {describe(self.grid, cell)}", flush=True)
+        if due:
             self.shown = time.time()
-            for cell in self.grid.in_state("running"):
-                print(f"running: {cell.name}  {describe(self.grid, cell)}")
             print(self.grid.summary(), flush=True)
 
     def close(self) -> None:

@@ -3,14 +3,16 @@
 import io
 import json
 import re
+import time
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from mulfact.experiment.cells import Cell, Log, Progress, cells_in, cells_of
 from mulfact.experiment.grid import make_variables, repeat_command
 from mulfact.experiment.state import Grid
-from mulfact.experiment.view import Screen
+from mulfact.experiment.view import Lines, Screen
 
 
 def test_progress_is_read_from_pretraining_and_from_trl(tmp_path: Path) -> None:
@@ -37,6 +39,21 @@ def test_progress_is_read_from_pretraining_and_from_trl(tmp_path: Path) -> None:
     assert (log.progress.step, log.progress.steps, log.progress.seconds_left) == (2, 4, 3)
     assert log.progress.text == "loss 5.136  reward 0.25  1.66s/it  ETA 00:03"
     assert log.lines[-1].startswith("{'loss'")
+
+
+def test_a_first_step_is_told_at_once_and_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cell, other = Cell("a/seed-0", "pretrain"), Cell("b/seed-0", "pretrain")
+    grid = Grid(tmp_path, [cell, other], 2, None)
+    for one in (cell, other):
+        grid.states[one], grid.begun[one], grid.logs[one] = "running", time.time(), Log(one.log(tmp_path))
+    view = Lines(grid)
+    view.tick()
+    assert capsys.readouterr().out == ""
+    grid.logs[cell].progress = Progress(10, 960, "loss 6.4602  ETA 1:02:08", 3728)
+    view.tick()
+    assert capsys.readouterr().out == "running: a/seed-0 pretrain  step 10/960  loss 6.4602  ETA 1:02:08\n"
+    view.tick()
+    assert capsys.readouterr().out == ""
 
 
 def test_cells_of_a_command_line() -> None:
