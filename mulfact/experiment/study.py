@@ -12,9 +12,11 @@ records that are committed let another machine go on. The analysis starts when e
 
 import argparse
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -210,8 +212,17 @@ def analyse(study: Study) -> None:
 
 def call(words: list[str]) -> None:
     """Run a command that tells its own errors, and leave with its status where it fails."""
-    if status := subprocess.run(words, check=False).returncode:
+    if status := follow(words):
         sys.exit(status)
+
+
+def follow(words: list[str]) -> int:
+    """Run a command to its end and return its status. A SIGTERM is passed on; a Ctrl-C reaches it by itself."""
+    process = subprocess.Popen(words)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    while True:
+        with suppress(KeyboardInterrupt):
+            return process.wait()
 
 
 @command
@@ -232,11 +243,11 @@ def main() -> None:
         made += 1
         names = ", ".join(run_level(*run) for run in missing)
         print(f"{study.name}: block {number} of {len(blocks)}: {names}", flush=True)
-        status = subprocess.run(study.make("curves" if study.pairs else "runs", missing, options.jobs), check=False)
+        status = follow(study.make("curves" if study.pairs else "runs", missing, options.jobs))
         for run in missing:
             if finished(study, *run):
                 print(f"recorded: {record_run(study, *run, plan)}", flush=True)
-        if status.returncode:
+        if status:
             raise UserError(f"block {number} did not end; make study NAME={study.name} goes on from what is recorded")
     left = sum(len(study.missing(block)) for block in blocks)
     if left:

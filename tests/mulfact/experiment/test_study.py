@@ -1,10 +1,12 @@
 """A study: its plan comes first, its runs are made in blocks, and a recorded run is never made again."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -107,11 +109,8 @@ def made(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that the study runs, of which `make runs` writes finished runs; the analysis writes nothing."""
     commit()
     commands: list[list[str]] = []
-    run = subprocess.run
 
-    def stand_in(words: list[str], **options: Any) -> Any:
-        if words[0] == "git":
-            return run(words, **options)
+    def stand_in(words: list[str]) -> int:
         commands.append(words)
         if "runs" in words:
             settings = dict(word.split("=", 1) for word in words if "=" in word)
@@ -121,9 +120,9 @@ def made(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
                 (target := Path(settings["OUTPUTS"]) / "smoke" / arm).mkdir(parents=True, exist_ok=True)
                 (source / f"seed-{settings['SEEDS']}").rename(target / f"seed-{settings['SEEDS']}")
                 shutil.rmtree(source.parent)
-        return subprocess.CompletedProcess(words, 0)
+        return 0
 
-    monkeypatch.setattr(module.subprocess, "run", stand_in)
+    monkeypatch.setattr(module, "follow", stand_in)
     return commands
 
 
@@ -148,3 +147,20 @@ def test_a_study_goes_on_from_its_records_and_is_analysed_once_all_are_there(
     comparison = next(words for words in made if "evals/compare.py" in words)
     assert comparison[comparison.index("--plan") + 1] == "docs/studies/road/plan.md"
     assert len(list(records.rglob(STUDY_RECORD))) == 4
+
+
+@pytest.mark.parametrize(("number", "reached"), [(signal.SIGTERM, "study"), (signal.SIGINT, "both")])
+def test_what_a_study_has_started_saves_before_it_leaves(tmp_path: Path, number: signal.Signals, reached: str) -> None:
+    saves = "trap 'sleep 0.3; echo saved > record; exit 3' TERM INT; echo > begun; while :; do sleep 0.02; done"
+    program = f"""
+import signal, sys
+from mulfact.experiment.study import follow
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(follow(["/bin/sh", "-c", {saves!r}]))
+"""
+    with subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, start_new_session=True) as process:
+        while not (tmp_path / "begun").is_file():
+            time.sleep(0.02)
+        (process.send_signal if reached == "study" else lambda one: os.killpg(process.pid, one))(number)
+        assert process.wait(20) == 3
+    assert (tmp_path / "record").read_text() == "saved\n"
