@@ -399,7 +399,7 @@ pull: $(INSTALLED) ## fetch ORG's checkpoints and evaluate them (SCALE, CONDITIO
 
 stranger: ## load MODEL by name in a new environment with torch and transformers alone, and ask it two things
 	$(PYTHON) -m venv --clear $(OUTPUTS)/stranger
-	$(OUTPUTS)/stranger/bin/pip install --quiet torch==2.13.0 transformers==5.23.0
+	$(OUTPUTS)/stranger/bin/pip install --quiet torch==2.13.0 transformers==5.24.0
 	$(OUTPUTS)/stranger/bin/python -I release/stranger.py $(MODEL)
 
 # ---------------------------------------------------------------- development

@@ -20,8 +20,10 @@ def pytest_configure() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_DATASETS_OFFLINE"] = "1"
-    # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would too.
+    # A shell that starts the tests in the background has them ignore Ctrl-C, nohup a terminal that goes away, and what
+    # they start would too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
