@@ -113,13 +113,16 @@ def ask(folder: Path, standing: Standing) -> None:
 
 
 def show(standing: Standing, lost: dict[Cell, str]) -> None:
-    """Print which cells would run, and why."""
+    """Print which cells would run, and why; those that wait for others may come out as finished."""
+    sure = 0
     to_run = {cell: found for cell, found in standing.items() if not found.finished}
     for cell, found in to_run.items():
         again = f"   AGAIN, after {(found.seconds or 0) / 3600:.2f} hours" if cell in lost else ""
-        sure = cell in lost or found.missing or found.changed or found.inputs or found.broken
-        print(f"{'would' if sure else 'may'} run: {cell.name:<32} {found}{again}")
-    print(f"{len(to_run)} of {len(standing)} cells would run, {len(lost)} of them trainings that are finished")
+        certain = cell in lost or found.missing or found.changed or found.inputs or found.broken
+        sure += bool(certain)
+        print(f"{'would' if certain else 'may'} run: {cell.name:<32} {found}{again}")
+    others = f", {len(to_run) - sure} others may" if len(to_run) > sure else ""
+    print(f"{sure} of {len(standing)} cells would run{others}; {len(lost)} of them are trainings that are finished")
 
 
 if __name__ == "__main__":
