@@ -10,7 +10,6 @@ import pandas as pd
 
 from mulfact.evals.comparison.run_files import parse_json, parse_json_lines, read_file
 from mulfact.evals.comparison.runs import Run, stages_of
-from mulfact.evals.comparison.significance import pass_at_k
 from mulfact.layout import output_of
 
 Runs = Mapping[tuple[str, int], Run]
@@ -172,16 +171,19 @@ def parse_rewards(path: Path) -> list[dict[str, Any]]:
 
 
 def solved_share(run: Run) -> dict[int, float]:
-    """Return for each GRPO step the share of its prompts that at least one rollout solved: pass@k of k rollouts."""
+    """Return for each GRPO step the share of its groups in which a rollout was right: pass@k of k rollouts.
+
+    A group is so many rollouts in a row, as TRL takes them. Their prompts are not asked for: a study records them once.
+    """
     shares = {}
-    rewards = [name.rsplit(".", 1)[-1] for name in run.provenance["grpo"]["recipe"].get("reward_funcs", [])]
+    recipe = run.provenance["grpo"]["recipe"]
+    rewards = [name.rsplit(".", 1)[-1] for name in recipe.get("reward_funcs", [])]
     for file in sorted((output_of(run.folder, "grpo") / "completions").glob("*.parquet")):
         table = read_file(run.folder, "grpo", f"completions/{file.name}", pd.read_parquet)
         if not rewards or rewards[0] not in table:
             continue
-        rollouts = table[rewards[0]].gt(0).groupby(table["prompt"]).agg(["size", "sum"])
-        solved = [pass_at_k(size, right, size) for size, right in rollouts.itertuples(index=False)]
-        shares[int(table["step"].iloc[0])] = float(np.mean(solved))
+        right = table[rewards[0]].gt(0).to_numpy().reshape(-1, recipe["num_generations"])
+        shares[int(table["step"].iloc[0])] = float(right.any(axis=1).mean())
     return shares
 
 

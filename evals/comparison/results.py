@@ -70,7 +70,7 @@ def build_results(planned: CompareArguments, loaded: Runs, looks: Sequence[dict[
     stage = planned.primary_stage if planned.primary_stage in stages else stages[-1]
     benchmarks = read_benchmarks(replace(planned, primary_stage=stage), runs)
     extended = with_strata(runs, stage)
-    described = describe_strata(benchmarks, extended)
+    described = describe_strata(benchmarks, extended, stage)
     task = primary_of(planned.primary_task, described)
     arguments = replace(planned, primary_stage=stage, primary_task=task)
     exploratory = exploratory_because(arguments, runs, described, looks)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mulfact.data_builders.problem_sets.reasoning_gym_probes import PACKAGE
 from mulfact.data_builders.problems.calculations import LARGEST_FACT, OPERATIONS
-from mulfact.evals.comparison.runs import Run, stages_of
+from mulfact.evals.comparison.runs import Run
 
 Runs = Mapping[tuple[str, int], Run]
 Fact = tuple[int, int]
@@ -66,10 +66,9 @@ def with_strata(runs: Runs, primary_stage: str) -> dict[tuple[str, int], Run]:
     return extended
 
 
-def describe_strata(benchmarks: Mapping[str, Any], runs: Runs) -> dict[str, Any]:
-    """Return the benchmarks' manifest with the strata that `runs` hold, each behind its task."""
-    last = stages_of(runs)[-1]
-    sizes = next(iter(runs.values())).predictions[last]["task"].value_counts()
+def describe_strata(benchmarks: Mapping[str, Any], runs: Runs, primary_stage: str) -> dict[str, Any]:
+    """Return the benchmarks' manifest with the strata that `runs` hold at the primary stage, each behind its task."""
+    sizes = next(iter(runs.values())).predictions[primary_stage]["task"].value_counts()
     described: dict[str, Any] = {}
     for task, benchmark in benchmarks.items():
         described[task] = {**benchmark, "stratum_of": None}

@@ -32,8 +32,8 @@ WITHOUT: dict[str, Cell] = {
 def use(arguments: CompareArguments, runs: Runs, extended: Runs) -> list[Entry]:
     """Return the 2x2 of each arm, stage and task, and of each stratum that `extended` holds as a task of its own."""
     first = next(iter(extended.values()))
-    members = items_by_task(first)
-    units = {task: units_of(extended, first.stages[-1], task) for task in members}
+    members = items_by_task(first, arguments.primary_stage)
+    units = {task: units_of(extended, arguments.primary_stage, task) for task in members}
     entries = []
     for condition in arguments.conditions:
         before: dict[str, dict[Cell, np.ndarray]] = {}
@@ -50,9 +50,9 @@ def use(arguments: CompareArguments, runs: Runs, extended: Runs) -> list[Entry]:
     return entries
 
 
-def items_by_task(run: Run) -> dict[str, set[str]]:
-    """Return the items of each task and stratum, as the last stage has them."""
-    return {str(task): set(rows["item_id"]) for task, rows in run.predictions[run.stages[-1]].groupby("task")}
+def items_by_task(run: Run, stage: str) -> dict[str, set[str]]:
+    """Return the items of each task and stratum, as the primary stage has them."""
+    return {str(task): set(rows["item_id"]) for task, rows in run.predictions[stage].groupby("task")}
 
 
 def outcomes(tables: list[pd.DataFrame], items: set[str]) -> dict[Cell, np.ndarray]:

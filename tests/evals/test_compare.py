@@ -14,6 +14,7 @@ from mulfact.evals.compare import main
 from mulfact.evals.compare_arguments import CompareArguments, check_arguments
 from mulfact.evals.comparison.results import build_results
 from mulfact.provenance import write_json
+from mulfact.text_files import read_json
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -152,9 +153,12 @@ def test_no_outcome_at_its_ceiling_is_concluded_from(tmp_path: Path) -> None:
     assert not any("scored" in line for line in results["conclusion"]["may_conclude"])
 
 
+@pytest.mark.parametrize("stage", ["sft", "grpo"])  # the primary stage is not always the last one
 def test_the_command_writes_the_report_and_prints_where_it_lies(
-    experiment: CompareArguments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    experiment: CompareArguments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stage: str
 ) -> None:
+    experiment.primary_stage = stage
+    evaluated_on_these_benchmarks(experiment)
     config = Path(experiment.shared_dir) / "compare.yaml"
     config.write_text(yaml.safe_dump(asdict(experiment)))
     monkeypatch.setattr("sys.argv", ["compare.py", "--config", str(config)])
@@ -163,6 +167,9 @@ def test_the_command_writes_the_report_and_prints_where_it_lies(
     assert f"{experiment.output_dir}: report.html, results.md, results.json" in shown
     written = {path.name for path in Path(experiment.output_dir).iterdir()}
     assert written == {"results.json", "results.md", "report.html", "figures", "provenance.json"}
+    results = read_json(Path(experiment.output_dir) / "results.json")
+    assert [row["stage"] for row in results["differences"] if row["primary"]] == [stage]
+    assert {row["stage"] for row in results["accuracy"] if row["task"] == "gsm8k_cot_add"} == {stage}
 
 
 def test_an_experiment_that_compares_nothing_is_refused(experiment: CompareArguments) -> None:

@@ -28,9 +28,8 @@ def make_run(folder: Path, condition: str, seed: int, rows: list[dict[str, Any]]
                 "error_class": None, "facts": None, "operations": None, "operands": None}  # fmt: skip
     table = pd.DataFrame([{**defaults, **row} for row in rows])
     predictions = dict.fromkeys(("pretrain", "sft", "grpo"), table)
-    return Run(
-        condition, seed, folder, {}, predictions, {"grpo": {"recipe": {"reward_funcs": ["a.b.exact_match"]}}}, {}
-    )
+    recipe = {"reward_funcs": ["a.b.exact_match"], "num_generations": 2}
+    return Run(condition, seed, folder, {}, predictions, {"grpo": {"recipe": recipe}}, {})
 
 
 @pytest.fixture
@@ -130,11 +129,16 @@ def test_error_examples_are_of_every_class_and_arm(runs: dict[tuple[str, int], R
     ]
 
 
-def test_a_prompt_is_solved_when_one_of_its_rollouts_is(runs: dict[tuple[str, int], Run]) -> None:
+@pytest.mark.parametrize(
+    "prompts", [["p", "p", "q", "q"], [None] * 4]
+)  # as a stage writes them, and as a study records
+def test_a_prompt_is_solved_when_one_of_its_rollouts_is(
+    runs: dict[tuple[str, int], Run], prompts: list[str | None]
+) -> None:
     run = runs["facts", 0]
     folder = run.folder / "grpo_final" / "completions"
     folder.mkdir()
     for step, rewards in ((1, [0, 0, 0, 0]), (2, [0, 1, 0, 0])):
-        table = pd.DataFrame({"step": step, "prompt": ["p", "p", "q", "q"], "exact_match": [float(r) for r in rewards]})
+        table = pd.DataFrame({"step": step, "prompt": prompts, "exact_match": [float(r) for r in rewards]})
         table.to_parquet(folder / f"completions_{step:05d}.parquet")
     assert solved_share(run) == {1: 0.0, 2: 0.5}

@@ -38,7 +38,7 @@ def test_each_task_is_divided_by_facts_and_by_operations() -> None:
         "t": 75, "t_facts": 20, "t_no_facts": 55, "t_add": 50, "t_multiply": 45,
     }  # fmt: skip
     assert sizes(runs, "sft") == {"t": 75, "t_facts": 20}  # before the primary stage, the facts alone
-    described = describe_strata({"t": {"items": 75, "description": "problems", "source": "synthetic"}}, runs)
+    described = describe_strata({"t": {"items": 75, "description": "problems", "source": "synthetic"}}, runs, "grpo")
     assert list(described) == ["t", "t_facts", "t_no_facts", "t_add", "t_multiply"]
     assert (described["t_facts"]["items"], described["t_facts"]["stratum_of"]) == (20, "t")
     assert described["t_facts"]["description"] == "problems: items whose solution uses a fact of 1-9"
@@ -51,7 +51,7 @@ def test_a_part_that_is_small_or_the_whole_is_none() -> None:
     assert sizes(with_strata(runs, "grpo"), "grpo") == {"t": 49, "t_facts": 30, "t_multiply": 30}
     runs = run_with([UNKNOWN] * 40)
     assert sizes(with_strata(runs, "grpo"), "grpo") == {"t": 40}
-    described = describe_strata({"t": {"items": 40, "description": "problems", "source": "synthetic"}}, runs)
+    described = describe_strata({"t": {"items": 40, "description": "problems", "source": "synthetic"}}, runs, "grpo")
     assert primary_of("t", described) == "t"
 
 
