@@ -158,7 +158,6 @@ def test_the_command_writes_the_report_and_prints_where_it_lies(
     experiment: CompareArguments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stage: str
 ) -> None:
     experiment.primary_stage = stage
-    evaluated_on_these_benchmarks(experiment)
     config = Path(experiment.shared_dir) / "compare.yaml"
     config.write_text(yaml.safe_dump(asdict(experiment)))
     monkeypatch.setattr("sys.argv", ["compare.py", "--config", str(config)])

@@ -129,9 +129,7 @@ def test_error_examples_are_of_every_class_and_arm(runs: dict[tuple[str, int], R
     ]
 
 
-@pytest.mark.parametrize(
-    "prompts", [["p", "p", "q", "q"], [None] * 4]
-)  # as a stage writes them, and as a study records
+@pytest.mark.parametrize("prompts", [["p", "p", "q", "q"], [None] * 4], ids=["written", "recorded"])
 def test_a_prompt_is_solved_when_one_of_its_rollouts_is(
     runs: dict[tuple[str, int], Run], prompts: list[str | None]
 ) -> None:
