@@ -26,6 +26,15 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """What a test sets in the environment ends with it: TRL's parser sets there what a recipe names under `env`."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="module")
 def undrawn() -> Iterator[None]:
     """Figures are made but not drawn, which takes ten seconds a report; the tests of figures draw them."""

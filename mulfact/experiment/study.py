@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -218,11 +217,26 @@ def call(words: list[str]) -> None:
 
 def follow(words: list[str]) -> int:
     """Run a command to its end and return its status. A SIGTERM is passed on; a Ctrl-C reaches it by itself."""
-    process = subprocess.Popen(words)
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    while True:
-        with suppress(KeyboardInterrupt):
-            return process.wait()
+    started: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        if started:
+            started[0].terminate()
+        else:
+            early.append(number)
+
+    # Set before the start: an exception in the middle of it would leave behind a command that nobody waits for.
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
+              signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None)}  # fmt: skip
+    try:
+        started.append(subprocess.Popen(words))
+        if early:
+            started[0].terminate()
+        return started[0].wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @command

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,7 +17,7 @@ from run_folders import write_experiment
 from mulfact.errors import UserError
 from mulfact.evals.comparison.runs import load_run
 from mulfact.experiment import study as module
-from mulfact.experiment.study import Study, committed, read_study, record_run
+from mulfact.experiment.study import Study, committed, follow, read_study, record_run
 from mulfact.halves import half_names
 from mulfact.layout import STUDY_RECORD, scale_of
 from mulfact.provenance import PROVENANCE, input_hash, read_provenance
@@ -164,3 +165,20 @@ sys.exit(follow(["/bin/sh", "-c", {saves!r}]))
         (process.send_signal if reached == "study" else lambda one: os.killpg(process.pid, one))(number)
         assert process.wait(20) == 3
     assert (tmp_path / "record").read_text() == "saved\n"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0)])
+def test_a_signal_while_a_study_starts_something_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
+) -> None:
+    start = subprocess.Popen
+
+    def slow(words: list[str]) -> Any:
+        process = start(words)
+        os.kill(os.getpid(), number)  # to this process alone, which does not know the other yet
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    before = signal.getsignal(number)
+    assert follow(["/bin/sh", "-c", "sleep 0.5"]) == status
+    assert signal.getsignal(number) == before
