@@ -50,8 +50,18 @@ named = $(foreach name,$(.VARIABLES),$(if $(filter $(1),$(firstword $(origin $(n
 NAMED := $(call named,command)
 $(foreach name,$(filter-out $(VARIABLES),$(NAMED)),$(error $(name)= is no variable of this Makefile; there are: \
 	$(filter-out %\%,$(wordlist 1,37,$(VARIABLES)))))
-# Those that an experiment remembers (mulfact/experiment/remembered.py), where this command names them.
+# $(2) where this command, or its environment, names the variable $(1).
 NAMED_HERE = $(if $(filter command environment,$(firstword $(origin $(1)))),$(2))
+# On with 1, off when empty: PUBLIC=0 must not publish, nor AGAIN=no throw training away.
+SWITCHES := AGAIN DRY LIVE PUBLIC REPLACE GO LOGGED SHARED
+$(foreach name,$(SWITCHES),$(if $(filter-out 1,$(value $(name))),$(if $(call NAMED_HERE,$(name),$(name)),$(error \
+	$(name) is '$(value $(name))': say $(name)=1 for yes, and $(name)= for no))))
+# What would run although it was only to be looked at.
+ifneq ($(DRY),)
+$(if $(filter-out experiment smoke compare,$(or $(MAKECMDGOALS),none)),$(error DRY=1 is of make experiment, smoke and \
+	compare; make $(MAKECMDGOALS) would run: say make -n for the commands of another target))
+endif
+# Those that an experiment remembers (mulfact/experiment/remembered.py), where this command names them.
 GIVEN := $(sort $(foreach name,OVERRIDES GSM8K CONDITIONS SEEDS CONTROLS,$(call NAMED_HERE,$(name),$(name))) \
 	$(call NAMED_HERE,SEED,SEEDS))
 # As they were typed: in "$$2.5" or "$$6*9" make would see a variable of its own.
@@ -82,6 +92,14 @@ ifneq ($(filter . ..,$(subst /, . ,$(SCALE))),)
 $(error SCALE is '$(SCALE)': expected the name of a file in recipes/scales, such as smoke)
 endif
 R   := $(OUTPUTS)/$(SCALE)
+
+# The arm of a single stage would be passed over by what is about all of them.
+ifeq ($(firstword $(origin CONDITION)) $(call NAMED_HERE,CONDITIONS,named),command )
+ifneq ($(filter experiment smoke compare runs curves worker plan jobs inspect playground,$(MAKECMDGOALS)),)
+$(error CONDITION=$(CONDITION) names the arm of a single stage or run, and make $(MAKECMDGOALS) is about several: say \
+	CONDITIONS="baseline $(CONDITION)")
+endif
+endif
 
 # Which arms and seeds: those that make experiment remembers of itself (mulfact/experiment/remembered.py), unless this
 # command names others. One SEED that it names is all of its seeds.

@@ -47,6 +47,15 @@ def make(repository: Path, folder: Path, *arguments: str) -> subprocess.Complete
         ),
         (["smoke", "OVERIDES=a.b=1"], "OVERIDES= is no variable of this Makefile; there are: SCALE CONDITION SEED"),
         (["smoke", "seeds=0 1"], "seeds= is no variable of this Makefile"),
+        (["push", "ORG=me", "PUBLIC=0"], "PUBLIC is '0': say PUBLIC=1 for yes, and PUBLIC= for no"),
+        (["jobs", "ORG=me", "FLAVOR=a100-large", "GO=no"], "GO is 'no': say GO=1 for yes"),
+        (["clean", "AGAIN=0"], "AGAIN is '0': say AGAIN=1 for yes, and AGAIN= for no"),
+        (["experiment", "DRY=true"], "DRY is 'true': say DRY=1 for yes"),
+        (["clean", "DRY=1"], "DRY=1 is of make experiment, smoke and compare; make clean would run"),
+        (["halves", "DRY=1"], "make halves would run: say make -n for the commands of another target"),
+        (["tokens", "lengths", "DRY=1"], "make tokens lengths would run"),
+        (["experiment", "CONDITION=sums"], 'make experiment is about several: say CONDITIONS="baseline sums"'),
+        (["plan", "CONDITION=sums"], "CONDITION=sums names the arm of a single stage or run, and make plan is about"),
     ],
 )
 def test_a_name_that_cannot_be_a_folder_is_refused(
@@ -59,6 +68,16 @@ def test_a_name_that_cannot_be_a_folder_is_refused(
     assert message in result.stderr
     assert "rm" not in result.stdout
     assert (tmp_path / "outputs/smoke").is_dir()
+
+
+def test_a_switch_of_the_environment_is_read_as_that_of_the_command(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLIC", "0")
+    assert "PUBLIC is '0': say PUBLIC=1 for yes" in make(repository, tmp_path, "push", "ORG=me").stderr
+    for value, public in (("1", True), ("", False)):
+        monkeypatch.setenv("PUBLIC", value)
+        assert ("[--public]" in make(repository, tmp_path, "push", "ORG=me").stdout) == public
 
 
 def test_clean_removes_one_scale(repository: Path, tmp_path: Path) -> None:
