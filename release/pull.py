@@ -123,7 +123,10 @@ def read_results(shared_dir: Path, runs: list[Run]) -> dict[str, Any]:
 
 
 def evaluation_recipe(shared_dir: Path, run: Run, stages: list[str]) -> dict[str, Any]:
-    """Return the recipe that the published evaluation ran by, with the paths and the device of this machine."""
+    """Return the recipe that the published evaluation ran by, with the paths and the device of this machine.
+
+    Without the 2x2 of use: no accuracy comes from it, and it may be asked of a checkpoint that was not published.
+    """
     import torch
 
     record = report_folder(shared_dir) / "runs" / run_level(run.condition, run.seed) / "eval"
@@ -132,6 +135,8 @@ def evaluation_recipe(shared_dir: Path, run: Run, stages: list[str]) -> dict[str
         "benchmarks": str(output_of(shared_dir, "benchmarks")),
         "tokenizer": str(output_of(shared_dir / run.condition, "tokenizer")),
         "checkpoints": {stage: str(output_of(run.folder, stage)) for stage in stages},
+        "use_stages": [],
+        "use_tasks": [],
         "use_cpu": not torch.cuda.is_available(),
     }
 

@@ -46,6 +46,9 @@ def write_release(outputs: Path, seeds: tuple[int, ...] = (0,), gated: bool = Fa
     write_data(shared_dir)
     for condition, arm in TOKENIZERS.items():
         write_tokenizer(shared_dir / condition / "tokenizer", arm)
+        inputs = [shared_dir / "corpus", shared_dir / condition / "tokenizer"]
+        with stage_output(shared_dir / condition / "tokens", {}, inputs) as folder:
+            write_json(folder / "manifest.json", {})
         for seed in seeds:
             write_run(shared_dir, condition, seed, stages)
     write_report(shared_dir, seeds, gated)
@@ -110,9 +113,10 @@ def write_run(shared_dir: Path, condition: str, seed: int, stages: tuple[str, ..
         vocab_size=768, n_positions=WINDOW, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0
     )
     model = GPT2LMHeadModel(config)
+    data = {"pretrain": shared_dir / condition / "tokens"}
     for stage in stages:
-        target = run / f"{stage}_final"
-        with stage_output(target, {"seed": seed, "output_dir": str(target)}, [tokenizer]) as folder:
+        target, inputs = run / f"{stage}_final", [tokenizer, data.get(stage, shared_dir / "posttrain")]
+        with stage_output(target, {"seed": seed, "output_dir": str(target)}, inputs) as folder:
             torch.nn.init.normal_(model.transformer.ln_f.bias)
             model.save_pretrained(folder)
             for name in ("tokenizer.json", "tokenizer_config.json", "facts.json"):
@@ -136,7 +140,7 @@ def write_run(shared_dir: Path, condition: str, seed: int, stages: tuple[str, ..
         "checkpoints": {stage: str(run / f"{stage}_final") for stage in stages},
         "generation_size": {"cot": 8, "direct": 4},
         "stop_sequences": {"cot": ["\nQuestion:"], "direct": ["\n"]},
-        "max_cut_prompts": 0.0, "use_stages": [], "use_tasks": [],
+        "max_cut_prompts": 0.0, "use_stages": ["sft", "grpo"], "use_tasks": ["gsm8k_cot"],
         "batch_size": 4, "max_samples": None, "use_cpu": True,
     }  # fmt: skip
     inputs = [shared_dir / "benchmarks", tokenizer, *(run / f"{stage}_final" for stage in stages)]
