@@ -18,7 +18,7 @@ from jinja2 import FileSystemLoader
 
 from mulfact.errors import UserError
 from mulfact.evals.report.filters import make_environment
-from mulfact.layout import output_of, report_folder, run_folder, run_level
+from mulfact.layout import output_of, output_of_run, report_folder, run_folder, run_level
 from mulfact.modeling.posttraining.adapter import ADAPTER
 from mulfact.modeling.posttraining.readiness_record import RECORD, read_record, sentence
 from mulfact.provenance import input_hash, read_provenance
@@ -39,18 +39,19 @@ TRAINED_BY = {
 class Cards:
     """Writes the cards of one experiment, whose report must be finished.
 
-    Raises UserError when the report does not cover the runs, or is about other checkpoints than lie there now.
+    Raises UserError when the report does not cover the runs, or is about other checkpoints or data than lie there now.
     """
 
     def __init__(self, org: str, shared_dir: Path, conditions: Sequence[str], seeds: Sequence[int]) -> None:
         self.org, self.shared_dir, self.scale = org, shared_dir, shared_dir.name
+        self.conditions, self.seeds = list(conditions), list(seeds)
         self.runs = [(condition, seed) for condition in conditions for seed in seeds]
         report = read_provenance(report_folder(shared_dir))
         self.results: dict[str, Any] = json.loads((report_folder(shared_dir) / "results.json").read_text())
-        # Strata of them are in the results too, but no sets by themselves.
-        self.benchmarks = json.loads((output_of(shared_dir, "benchmarks") / "manifest.json").read_text())["benchmarks"]
         for condition, seed in self.runs:
             check_run(report, shared_dir, condition, seed, self.stages)
+        # Strata of them are in the results too, but no sets by themselves.
+        self.benchmarks = json.loads((output_of(shared_dir, "benchmarks") / "manifest.json").read_text())["benchmarks"]
         self.environment = make_environment()
         self.environment.loader = FileSystemLoader(TEMPLATES)
 
@@ -193,7 +194,10 @@ class Cards:
             language=["en"], license=LICENSE, pretty_name=repository.name, tags=["mulfact"], configs=configs
         )
         summary = (folder / "results.md").read_text(encoding="utf-8").strip()
-        return self.render("report.md.j2", repository, metadata=metadata.to_yaml(), summary=summary)
+        published = {"conditions": self.conditions, "seeds": self.seeds}
+        return self.render(
+            "report.md.j2", repository, metadata=metadata.to_yaml(), summary=summary, published=published
+        )
 
     # ------------------------------------------------------------ the page
 
@@ -203,7 +207,7 @@ class Cards:
         arms = record["recipe"]["conditions"]
         shown = [report_folder(self.shared_dir), *(output_of(self.shared_dir / arm, "tokenizer") for arm in arms)]
         missing = {condition for condition, _ in self.runs} - set(arms)
-        if missing or any(recorded_input(record, folder) != input_hash(folder) for folder in shown):
+        if missing or any(recorded_input(record, self.shared_dir, one) != input_hash(one) for one in shown):
             raise UserError(
                 f"{repository.folder} is not of these arms and this report: run make playground SCALE={self.scale} "
                 f'CONDITIONS="{" ".join(dict.fromkeys(condition for condition, _ in self.runs))}" first'
@@ -227,19 +231,30 @@ def read_card(folder: Path) -> str:
 
 
 def check_run(report: dict[str, Any], shared_dir: Path, condition: str, seed: int, stages: Sequence[str]) -> None:
-    """Raise UserError when the report's numbers are not those of the checkpoints that lie there now."""
+    """Raise UserError when the report's numbers are not those of the checkpoints that lie there now, or these not of
+    the tokenizer and the data beside them. The tokens, which are not published, may be gone."""
     run = run_folder(shared_dir, condition, seed)
     command = f"make compare SCALE={shared_dir.name} CONDITIONS=... SEEDS=..."
-    if recorded_input(report, output_of(run, "eval")) is None:
+    if recorded_input(report, shared_dir, output_of(run, "eval")) is None:
         raise UserError(f"{report_folder(shared_dir)} does not cover {condition} with seed {seed}: run {command} first")
-    evaluation = read_provenance(output_of(run, "eval"))
-    checks = [(report, output_of(run, "eval")), *((evaluation, output_of(run, stage)) for stage in stages)]
+    made_from = {
+        "eval": ["benchmarks", "tokenizer", *stages],
+        "pretrain": ["tokens"],
+        "tokens": ["corpus", "tokenizer"],
+        "sft": ["posttrain"],
+    }
+    if not output_of_run(run, "tokens").exists():
+        del made_from["pretrain"], made_from["tokens"]
+    checks = [(report, output_of(run, "eval"))]
+    for stage, inputs in made_from.items():
+        record = read_provenance(output_of_run(run, stage))
+        checks += [(record, output_of_run(run, name)) for name in inputs]
     for record, folder in checks:
-        if recorded_input(record, folder) != input_hash(folder):
+        if recorded_input(record, shared_dir, folder) != input_hash(folder):
             raise UserError(f"{folder} is not what {record['stage']} was made from: run {command} first")
 
 
-def recorded_input(record: dict[str, Any], folder: Path) -> str | None:
+def recorded_input(record: dict[str, Any], shared_dir: Path, folder: Path) -> str | None:
     """Return the hash under which a stage recorded `folder` as its input; the outputs may have been moved since."""
-    tail = "/".join(folder.parts[-3:])
+    tail = folder.relative_to(shared_dir).as_posix()
     return next((value for path, value in record["inputs"].items() if ("/" + path).endswith("/" + tail)), None)

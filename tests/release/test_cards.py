@@ -89,6 +89,31 @@ def test_a_model_card_holds_the_numbers_of_results_with_their_intervals(
     assert " | – |" in reference, "the reference has no difference to itself"
 
 
+@pytest.mark.parametrize("paired", [False, True])
+def test_what_is_paired_is_said_as_the_results_have_it(copy: Path, tmp_path: Path, paired: bool) -> None:
+    cards = Cards(ORG, copy, ARMS, [0])
+    for row in cards.results["differences"]:
+        row["seeds_paired"] = paired
+    repository = next(r for r in plan(copy, ["mulfact"], [0], STAGES) if r.kind == "model")
+    stage_files(repository, tmp_path / "staged", copy.parent)
+    cards.write(repository, tmp_path / "staged")
+    assert f"paired by item{' and by seed' * paired}.\n" in (tmp_path / "staged" / "README.md").read_text()
+
+
+def test_the_report_names_the_runs_that_are_published(shared_dir: Path, tmp_path: Path) -> None:
+    report = plan(shared_dir, ["mulfact"], [1], STAGES)[-2]
+    stage_files(report, tmp_path / "staged", shared_dir.parent)
+    Cards(ORG, shared_dir, ["mulfact"], [1]).write(report, tmp_path / "staged")
+    text = (tmp_path / "staged" / "README.md").read_text()
+    assert f'`make pull ORG={ORG} SCALE=smoke CONDITIONS="mulfact" SEEDS="1"`' in text
+    assert "(such as\n`mulfact-seed1`) its predictions" in text
+    assert [one["config_name"] for one in DatasetCard(text).data.configs] == [
+        "accuracy",
+        "differences",
+        "mulfact-seed1",
+    ]
+
+
 def test_the_hub_reads_where_a_model_comes_from_and_what_it_scored(written: dict[str, str]) -> None:
     data = ModelCard(written["mulfact-smoke-mulfact-seed1-grpo"]).data
     assert data.base_model == f"{ORG}/mulfact-smoke-mulfact-seed1-sft"
@@ -145,7 +170,11 @@ def test_a_lora_adapter_is_published_beside_the_merged_model(copy: Path, tmp_pat
 
 
 def test_an_experiment_that_was_moved_is_known_again(copy: Path) -> None:
+    """Also in a folder of another name, and where the tokens were deleted to make room."""
     Cards(ORG, copy, ARMS, [0, 1])
+    for arm in ARMS:
+        shutil.rmtree(copy / arm / "tokens")
+    Cards(ORG, copy.parent.rename(copy.parents[1] / "kept") / "smoke", ARMS, [0, 1])
 
 
 def train_again(copy: Path, stage: str) -> None:
@@ -162,16 +191,37 @@ def evaluate_again(copy: Path) -> None:
     write_json(record, found)
 
 
+def make_again(copy: Path, stage: str) -> None:
+    with stage_output(copy / stage, {"seed": 1}) as folder:
+        write_json(folder / "other.json", {})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda copy: make_again(copy, "benchmarks"), "benchmarks is not what eval was made from: run make compare"),
+        (lambda copy: make_again(copy, "corpus"), "corpus is not what tokens was made from"),
+        (lambda copy: make_again(copy, "posttrain"), "posttrain is not what sft_final was made from"),
+        (lambda copy: make_again(copy, "mulfact/tokenizer"), "tokenizer is not what eval was made from"),
+        (lambda copy: make_again(copy, "mulfact/tokens"), "tokens is not what pretrain_final was made from"),
         (lambda copy: train_again(copy, "pretrain"), "pretrain_final is not what eval was made from: run make compare"),
         (lambda copy: train_again(copy, "grpo"), "grpo_final is not what eval was made from: run make compare"),
         (evaluate_again, "eval is not what report was made from"),
         (lambda copy: (copy / WEIGHTS).write_bytes(b"cut"), "it was cut short or edited"),
         (lambda copy: shutil.rmtree(copy / "report"), "the stage that writes it has not finished"),
     ],
-    ids=["trained again", "reinforced again", "evaluated again", "cut short", "no report"],
+    ids=[
+        "other benchmarks",
+        "other corpus",
+        "other rows",
+        "other tokenizer",
+        "other tokens",
+        "trained again",
+        "reinforced again",
+        "evaluated again",
+        "cut short",
+        "no report",
+    ],
 )
 def test_numbers_of_other_checkpoints_are_not_published(
     copy: Path, change: Callable[[Path], object], message: str
