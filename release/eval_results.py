@@ -14,6 +14,7 @@ from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from mulfact.data_builders.problems.prompts import question_of
 from mulfact.data_builders.storage.rows import read_jsonl
+from mulfact.release.repositories import EVAL_RESULTS
 
 TASK = "gsm8k_cot"
 # Of the 1,319 questions of openai/gsm8k's test split (config main), in alphabetical order, white space as one space.
@@ -49,6 +50,6 @@ def write_eval_results(folder: Path, benchmarks: Path, rows: list[dict[str, Any]
         source_name="mulfact's report",
         notes="zero-shot, greedy, chain of thought; exact match by the rule of GSM8K's authors, in %",
     )
-    (folder / ".eval_results").mkdir()
+    (folder / EVAL_RESULTS).mkdir()
     text = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True)
-    (folder / ".eval_results" / "gsm8k.yaml").write_text(text, encoding="utf-8")
+    (folder / EVAL_RESULTS / "gsm8k.yaml").write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +65,8 @@ def main() -> None:
         for repository, folder in folders.items():
             send = push_point if repository.kind == "point" else push
             print(send(api, arguments, repository, folder, cards.protocol), flush=True)
+            if arguments.replace and (repository.kind, repository.stage) == ("model", "pretrain"):
+                drop_points(api, f"{arguments.org}/{repository.name}", folders)
         print(f"all in one collection: {collect(api, arguments, list(folders))}")
 
 
@@ -103,7 +105,10 @@ def check_same_runs(api: HfApi, org: str, folders: dict[Repository, Path]) -> No
 
 
 def push(api: HfApi, arguments: PushArguments, repository: Repository, folder: Path, protocol: str) -> str:
-    """Make one repository what `folder` holds and let the protocol's tag name that revision; return what was done."""
+    """Make one repository what `folder` holds and let the protocol's tag name that revision; return what was done.
+
+    What an earlier upload left there goes; what somebody added by hand stays.
+    """
     repo_id, repo_type = f"{arguments.org}/{repository.name}", repository.repo_type
     sdk = {"space_sdk": "static"} if repo_type == "space" else {}
     persist(api.create_repo, repo_id, repo_type=repo_type, private=not arguments.public, exist_ok=True, **sdk)
@@ -115,6 +120,7 @@ def push(api: HfApi, arguments: PushArguments, repository: Repository, folder: P
         repo_id=repo_id,
         repo_type=repo_type,
         folder_path=folder,
+        delete_patterns=repository.patterns,
         commit_message=f"Upload {repository.name}",
     )
     tag = f"protocol-{protocol[:12]}"
@@ -138,6 +144,14 @@ def push_point(api: HfApi, arguments: PushArguments, repository: Repository, fol
         commit_message=f"Upload {repository.name} after {revision}",
     )
     return f"{repo_id}@{revision}: {'unchanged' if commit.oid == branches.get(revision) else commit.oid[:12]}"
+
+
+def drop_points(api: HfApi, repo_id: str, repositories: Iterable[Repository]) -> None:
+    """Remove the branches of weights on the way that are not among `repositories`: they are of the run before."""
+    kept = {one.revision for one in repositories if repo_id.endswith(f"/{one.name}")}
+    for ref in persist(api.list_repo_refs, repo_id).branches:
+        if ref.name.startswith("step-") and ref.name not in kept:
+            persist(api.delete_branch, repo_id, branch=ref.name)
 
 
 def set_tag(api: HfApi, repo_id: str, repo_type: str, revision: str, tag: str, message: str) -> None:

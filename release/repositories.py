@@ -25,6 +25,7 @@ RECORDS = (
     "peak_memory.json", LAUNCH, PROVENANCE,
 )  # fmt: skip
 
+EVAL_RESULTS = ".eval_results"  # beside the card of a checkpoint (eval_results.py)
 PLAYGROUND_FILES = ("*.html", "*.css", "*.js", "*.LICENSE")
 POINT = "point.json"  # of a curve: how much was read up to it
 
@@ -70,6 +71,12 @@ class Repository:
         if self.kind == "playground":
             return report_folder(self.folder.parent)
         return self.folder.parent if self.kind == "point" else self.folder
+
+    @property
+    def patterns(self) -> list[str]:
+        """Glob patterns of its files in the repository: what matches and is not uploaded is of an earlier upload."""
+        own = [f"{source.prefix}/{name}".lstrip("/") for source in self.sources for name in source.patterns]
+        return [*own, f"{EVAL_RESULTS}/*"]
 
     @property
     def repo_type(self) -> Literal["model", "dataset", "space"]:

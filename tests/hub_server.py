@@ -290,6 +290,11 @@ class Handler(BaseHTTPRequestHandler):
         repo.branches[revision] = repo.head
         self.send_json({})
 
+    def delete_branch(self, repo: Repo, revision: str) -> None:
+        if repo.branches.pop(revision, None) is None:
+            self.refuse(404, "no such branch", "RevisionNotFound")
+        self.send_json({})
+
     def create_tag(self, repo: Repo, revision: str) -> None:
         tag = self.body["tag"]
         if tag in repo.tags:
@@ -366,6 +371,7 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
     (rf"POST {API}/preupload/{REVISION}", Handler.preupload),
     (rf"POST {API}/commit/{REVISION}", Handler.commit),
     (rf"POST {API}/branch/{REVISION}", Handler.create_branch),
+    (rf"DELETE {API}/branch/{REVISION}", Handler.delete_branch),
     (rf"POST {API}/tag/{REVISION}", Handler.create_tag),
     (rf"DELETE {API}/tag/{REVISION}", Handler.delete_tag),
     (rf"POST /{PREFIX}{NAME}\.git/info/lfs/objects/batch", Handler.lfs_batch),

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hub_faults import Fault
 from hub_server import READER, WRITER, HubServer
+from hub_store import small_blob
 from huggingface_hub import parse_eval_result_entries
 from release_commands import ORG, REPOSITORY, Client, push_command
 
@@ -103,13 +104,24 @@ def test_a_second_push_uploads_nothing_and_a_change_goes_into_one_repository(hub
     assert len(hub.server.uploads()) == 1  # a commit, and no large file again
     assert set(repos[report].tags.values()) == {repos[report].head}, "the tag moved along"
 
+    # What an earlier upload left goes, what somebody added stays.
+    sft = repos["model", f"{ORG}/mulfact-smoke-mulfact-seed0-sft"]
+    left, added = [".eval_results/gsm8k.yaml", "adapter/adapter_config.json"], ["model.gguf"]
+    sft.commit(sft.files | {path: small_blob(b"{}") for path in (*left, *added)})
+    hub.succeeds(push_command(copy))
+    assert not sft.files.keys() & set(left)
+    assert sft.files.keys() >= set(added)
+
     # Another run of the same name is not overwritten unasked.
     heads = {name: repo.head for name, repo in repos.items()}
     weights = copy / "mulfact" / "seed-0" / "sft_final" / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\1\2\3")
     assert f"{ORG}/mulfact-smoke-mulfact-seed0-sft on the Hub holds another run" in hub.fails(push_command(copy))
     assert {name: repo.head for name, repo in repos.items()} == heads
+    way = repos["model", f"{ORG}/mulfact-smoke-mulfact-seed0-pretrain"].branches
+    way |= {"step-000030": way["main"], "notes": way["main"]}  # the run before went further
     hub.succeeds([*push_command(copy), "--replace"])
+    assert list(way) == ["main", "step-000010", "step-000020", "notes"]
     changed = {name for name, repo in repos.items() if repo.head != heads[name]}
     assert ("model", f"{ORG}/mulfact-smoke-mulfact-seed0-sft") in changed
 
