@@ -6,6 +6,7 @@
 mulfact/experiment/prepare.py is the command. A file is written only when its content changes.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mulfact.finished import changed_keys
 from mulfact.halves import half_overlay
 from mulfact.layout import CONDITION_STAGES, SHARED_STAGES, check_name, recipe_file
 from mulfact.recipe_checks import check_composed, check_written_paths
-from mulfact.recipe_types import fit
+from mulfact.recipe_types import NULLABLE, fit
 from mulfact.settings import container, load_yaml
 from mulfact.trl_options import options_of
 
@@ -35,6 +36,16 @@ FREE_FORM = (
     "compare.attribution",
     "compare.controls",
 )
+
+# What base.yaml fills in with a stage's folder or the run's seed, where make and the other stages look for them; a name
+# in a log is nobody's place.
+WIRED = re.compile(r"\$\{((\w+\.)?\w+_dir|outputs|(?P<seed>seed))\}")
+NAMES = ("sft.run_name", "grpo.run_name")
+
+# Settings of the section tokenizer that are no arm's own, and those that change nothing in an arm of such a mode.
+SHARED_KEYS = ("model_max_length",)
+FACTS_ALONE = ("operation", "max_operand", "canonical_order", "token_names", "surface_forms")
+IDLE = {"none": FACTS_ALONE, "custom": FACTS_ALONE, "placebo": ("token_names", "custom_tokens")}
 
 # Keys that only the command line may set, and the variable of make that does.
 RUN_KEYS = {"scale": "SCALE", "condition": "CONDITION", "seed": "SEED"}
@@ -77,6 +88,7 @@ def merge_overlays(
     for folder, name in (("scales", scale), ("arms", arm)):
         for path, overlay in overlays(recipes_dir / folder, name):
             recipe = merge(recipe, overlay, str(path), known)
+    check_idle(overlay.get("tokenizer", {}), recipe.tokenizer.mode, path)  # of the last one, the arm itself
     if control:
         recipe = merge(recipe, {"pretrain": control["pretrain"]}, f"control {condition}", known)
     for override in overrides:
@@ -148,6 +160,8 @@ def overlays(folder: Path, name: str, above: tuple[str, ...] = ()) -> list[tuple
     half = half_overlay(name) if folder.name == "arms" else None
     if half is None and (not path.is_file() or Path(name).name != name):
         raise unknown(folder.name.removesuffix("s"), name, {p.stem for p in folder.glob("*.yaml")}, str(folder))
+    if half and path.is_file():
+        raise UserError(f"{path}: {name} is the name of a half of an arm, which make halves makes; rename the file")
     overlay = half or load_yaml(path)
     for key, variable in COMMAND_LINE.items():
         if key in overlay:
@@ -155,7 +169,9 @@ def overlays(folder: Path, name: str, above: tuple[str, ...] = ()) -> list[tuple
     base = overlay.pop("extends", None)
     if folder.name == "arms" and not base and not overlay.get("tokenizer"):
         raise UserError(f"{path} sets nothing: an arm says in its section tokenizer what it is, also mode: none")
-    if folder.name == "arms" and (others := overlay.keys() - {"tokenizer"}):
+    own = overlay.get("tokenizer")
+    shared = {f"tokenizer.{key}" for key in SHARED_KEYS if isinstance(own, dict) and key in own}
+    if folder.name == "arms" and (others := overlay.keys() - {"tokenizer"} | shared):
         raise UserError(
             f"{path}: {', '.join(sorted(others))} must not be set by an arm: arms differ in the section tokenizer "
             "alone, or they could not be compared; set it for all arms, in recipes/scales/ or with OVERRIDES="
@@ -163,6 +179,14 @@ def overlays(folder: Path, name: str, above: tuple[str, ...] = ()) -> list[tuple
     if base in (*above, name):
         raise UserError(f"{path}: extends {base}, which extends {name} in its turn; remove one of the two")
     return [*(overlays(folder, str(base), (*above, name)) if base else []), (path, overlay)]
+
+
+def check_idle(arm: Mapping[str, Any], mode: str, path: Path) -> None:
+    """Raise UserError for a setting that an arm makes in vain: the arm would be another than its file says."""
+    if idle := [key for key in arm if key in IDLE.get(mode, ())]:
+        raise UserError(
+            f"{path}: tokenizer.{idle[0]} changes nothing while tokenizer.mode is {mode}; leave it out, or set the mode"
+        )
 
 
 def merge(
@@ -179,7 +203,7 @@ def merge(
 
 
 def check_keys(recipe: Mapping[str, Any], overlay: Mapping[str, Any], where: str, prefix: str = "") -> None:
-    """Raise UserError for the first key of `overlay` that is not valid in `recipe`, naming the nearest valid one."""
+    """Raise UserError for the first key of `overlay` that `recipe` lacks, naming the nearest one, or that is wired."""
     for key, value in overlay.items():
         path = f"{prefix}{key}"
         valid = set(recipe)
@@ -188,6 +212,13 @@ def check_keys(recipe: Mapping[str, Any], overlay: Mapping[str, Any], where: str
         if key not in valid:
             raise unknown("key", path, {f"{prefix}{name}" for name in valid}, where)
         below = recipe.get(key)
+        wired = WIRED.search(below) if isinstance(below, str) and path not in NAMES else None
+        if wired and value != below and not (value is None and path in NULLABLE):
+            variable = "SEED" if wired["seed"] else "OUTPUTS"
+            raise UserError(
+                f"{where}: {path} cannot be set: make and the other stages go by {below}; leave it out, and say "
+                f"make {variable}=... to have another"
+            )
         if isinstance(below, dict) and path not in FREE_FORM:
             if not isinstance(value, Mapping):
                 raise UserError(f"{where}: {path} is a section with the keys {', '.join(below)}; found {value!r}")
@@ -207,7 +238,7 @@ def parse_override(override: str) -> dict[str, Any]:
     try:
         return container(OmegaConf.from_dotlist([override]))
     except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"override {override!r}: the value is not YAML: {error}") from error
+        raise UserError(f"override {override!r}: the value is not YAML: {' '.join(str(error).split())}") from error
 
 
 def recipe_path(stages: Mapping[str, Mapping[str, Any]], stage: str) -> Path:

@@ -25,7 +25,7 @@ from mulfact.tokenizers.custom import read_settings
 from mulfact.tokenizers.facts import VOCAB_SIZE_MULTIPLE, padded_size
 from mulfact.trl_options import check_options
 
-# Keys under which a stage writes. Their paths must lie in `outputs`, which only the command line may move.
+# Keys under which a stage writes; recipe.py keeps them at their places below `outputs`.
 WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "curve_dir", "run_dir", "output")
 
 # Sections that are checked where they are declared: only what needs no torch is imported to compose a recipe.
@@ -241,13 +241,13 @@ def check_vocab_size(tokenizer: Mapping[str, Any], base: Mapping[str, Any]) -> N
 
 
 def check_written_paths(stages: Mapping[str, Mapping[str, Any]], outputs: Path) -> None:
-    """Raise UserError when a stage would write outside the folder `outputs`, links and ".." followed."""
+    """Raise UserError when a link would let a stage write outside the folder `outputs`."""
     root = outputs.resolve()
     for stage, section in stages.items():
         for key in WRITTEN_PATHS:
             path = section.get(key)
             if path is not None and root not in Path(str(path)).resolve().parents:
                 raise UserError(
-                    f"{stage}.{key} is {path}: a recipe writes inside {outputs} only; use a path below it, or move all "
-                    "outputs with make OUTPUTS=..."
+                    f"{stage}.{key} is {path}, a link that leads out of {outputs}: a recipe writes inside of it only; "
+                    "remove the link, or move all outputs with make OUTPUTS=..."
                 )

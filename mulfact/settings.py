@@ -94,7 +94,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     try:
         content = OmegaConf.load(path)
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, OSError) as error:
-        raise UserError(f"{path} is not a YAML mapping: {error}") from error
+        raise UserError(f"{path} is not a YAML mapping: {' '.join(str(error).split())}") from error
     if not isinstance(content, DictConfig):
         raise UserError(f"{path} must hold a mapping of keys to values; found a list")
     return container(content)

@@ -36,7 +36,7 @@ ROWS = 70  # documents of a file
 
 def write_corpus(folder: Path) -> Path:
     """Write a corpus of three training files and one for validation: plain sentences and drills in turn."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     manifest: dict[str, Any] = {"sources": {name: {} for name in SOURCES}, "splits": {}}
     for split, files in (("train", 3), ("validation", 1)):
         written = []
@@ -60,7 +60,7 @@ def text_of(split: str, number: int, row: int) -> str:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("shared") / "corpus")
+    return write_corpus(tmp_path_factory.mktemp("shared") / "smoke" / "corpus")
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ def tokenizers(corpus: Path, repository: Path) -> dict[str, Path]:
     folders = {}
     with pytest.MonkeyPatch.context() as patch:
         for arm in ("baseline", "mulfact"):
-            small = ["base_tokenizer.vocab_size=400", "tokenizer.vocab_size=512", f"corpus.output_dir={corpus}"]
-            stages = compose(repository / "recipes", "smoke", arm, 0, small, {"outputs": str(corpus.parent)})
+            small = ["base_tokenizer.vocab_size=400", "tokenizer.vocab_size=512"]
+            stages = compose(repository / "recipes", "smoke", arm, 0, small, {"outputs": str(corpus.parent.parent)})
             for stage, command in (("base_tokenizer", base), ("tokenizer", build)):
                 if stage == "tokenizer" or not folders:
                     run(command.main, stages[stage], corpus.parent / f"{stage}.yaml", patch)
@@ -291,8 +291,9 @@ def test_the_arm_of_the_documentation_needs_text_that_holds_its_words(
     arm = re.search(r"```yaml\n# recipes/arms/fractions.yaml\n(.*?)```", text, re.DOTALL)
     assert arm
     (tmp_path / "recipes" / "arms" / "fractions.yaml").write_text(arm[1])
-    small = ["base_tokenizer.vocab_size=400", "tokenizer.vocab_size=512", f"corpus.output_dir={corpus}"]
-    recipe = compose(tmp_path / "recipes", "smoke", "fractions", 0, small, {"outputs": str(corpus.parent)})["tokenizer"]
+    small = ["base_tokenizer.vocab_size=400", "tokenizer.vocab_size=512"]
+    outputs = {"outputs": str(corpus.parent.parent)}
+    recipe = compose(tmp_path / "recipes", "smoke", "fractions", 0, small, outputs)["tokenizer"]
     run(build.main, recipe, tmp_path / "tokenizer.yaml", monkeypatch)
     monkeypatch.setitem(tokenizers, "fractions", Path(recipe["output_dir"]))
     message = refused(encode, "fractions", min_fact_share=0.001)

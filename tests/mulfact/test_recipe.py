@@ -172,7 +172,10 @@ def test_an_unknown_scale_or_arm_names_the_nearest(recipes: Path, scale: str, ar
         ("scale=foo", "say make SCALE="),
         ("condition=foo", "say make CONDITION="),
         ("compare.seeds=[1]", "say make SEEDS="),
-        ("pretrain.tokens=${nowhere}", "nowhere"),
+        ("pretrain.max_steps=${nowhere}", "nowhere"),
+        ("pretrain.max_steps=[1, 2", "override .*: the value is not YAML: while parsing a flow sequence in "),
+        ("pretrain.seed=5", r"pretrain.seed cannot be set: .* go by \$\{seed\}; leave it out, and say make SEED=..."),
+        ("grpo.data_seed=0", "grpo.data_seed cannot be set"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(recipes: Path, override: str, message: str) -> None:
@@ -243,10 +246,15 @@ def test_the_root_folder_does_not_shadow_the_tokenizers_package(repository: Path
         "compare.output_dir=docs/report",
         "tokenizer.output_dir=outputs",  # the folder itself would be replaced by the stage's
         "run_dir=/tmp/run",
+        "shared_dir=outputs/other",  # make would look for the stages in outputs/smoke, and train again and again
+        "pretrain.output_dir=outputs/smoke/mine",
+        "sft.model_name_or_path=gpt2",
+        "eval.checkpoints.sft=outputs/smoke/mine",
+        "tokenizer.base_tokenizer=outputs/other/base_tokenizer",
     ],
 )
-def test_no_recipe_writes_outside_the_output_folder(recipes: Path, override: str) -> None:
-    with pytest.raises(UserError, match="a recipe writes inside outputs only"):
+def test_every_stage_writes_and_reads_where_make_looks(recipes: Path, override: str) -> None:
+    with pytest.raises(UserError, match=r"cannot be set: make and the other stages go by .* make OUTPUTS=\.\.\."):
         compose(recipes, "smoke", "mulfact", 0, [override])
 
 
@@ -283,6 +291,40 @@ def test_an_arm_sets_its_tokenizer_and_nothing_else(recipes: Path, tmp_path: Pat
     (tmp_path / "arms" / "slow.yaml").write_text("extends: fast\n")
     with pytest.raises(UserError, match=r"fast\.yaml: .* must not be set by an arm"):
         compose(tmp_path, "smoke", "slow", 0)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        # Without a mode it would be the baseline once more.
+        ("{max_operand: 20}", "tokenizer.max_operand changes nothing while tokenizer.mode is none"),
+        ("{mode: none, surface_forms: [asterisk]}", "tokenizer.surface_forms changes nothing while"),
+        ("{mode: custom, operation: add, custom_tokens: [{patterns: [a], name: <A>, text: a}]}", "tokenizer.operation"),
+        ("{mode: placebo, custom_tokens: [{patterns: [a], name: <A>, text: a}]}", "tokenizer.custom_tokens changes"),
+        ("{mode: weak, base_tokenizer: outputs/other}", "tokenizer.base_tokenizer cannot be set"),
+        ("{mode: weak, corpus: outputs/other}", "tokenizer.corpus cannot be set"),
+        ("{mode: weak, model_max_length: 64}", "tokenizer.model_max_length must not be set by an arm"),
+    ],
+)
+def test_an_arm_is_what_its_file_says_and_shares_the_rest(
+    recipes: Path, tmp_path: Path, section: str, message: str
+) -> None:
+    shutil.copytree(recipes, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "arms" / "own.yaml").write_text(f"tokenizer: {section}\n")
+    with pytest.raises(UserError, match=rf"own\.yaml: {message}"):
+        compose(tmp_path, "smoke", "own", 0)
+
+
+def test_settings_for_all_arms_may_be_idle_in_some(recipes: Path) -> None:
+    stages = compose(recipes, "smoke", "baseline", 0, ["tokenizer.max_operand=12", "sft.run_name=mine"])
+    assert (stages["tokenizer"]["max_operand"], stages["sft"]["run_name"]) == (12, "mine")
+
+
+def test_the_file_of_an_arm_is_not_passed_over_for_a_half(recipes: Path, tmp_path: Path) -> None:
+    shutil.copytree(recipes, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "arms" / "mulfact_half0a.yaml").write_text("tokenizer: {mode: strict}\n")
+    with pytest.raises(UserError, match=r"mulfact_half0a\.yaml: .* is the name of a half of an arm"):
+        compose(tmp_path, "smoke", "mulfact_half0a", 0)
 
 
 def test_a_scale_does_not_say_which_seed_is_run(recipes: Path, tmp_path: Path) -> None:
