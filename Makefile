@@ -409,6 +409,8 @@ push: $(INSTALLED) ## upload tokenizers, data, checkpoints, report and playgroun
 jobs: $(INSTALLED) ## an experiment on a rented FLAVOR of Hugging Face, paid by ORG: prints the job, and with GO=1 submits it
 	python release/jobs.py --scale $(SCALE) --conditions $(CONDITIONS) --seeds $(SEEDS) --flavor $(FLAVOR) --org $(ORG) \
 		$(if $(TIMEOUT),--timeout $(TIMEOUT)) --settings JOBS=$(JOBS) $(if $(PRICE),PRICE=$(PRICE)) \
+		$(if $(CONTROLS),'CONTROLS=$(CONTROLS)') $(if $(filter-out 1,$(PROCESSES)),PROCESSES=$(PROCESSES)) \
+		$(call NAMED_HERE,LIVE,LIVE=$(LIVE)) \
 		$(if $(GSM8K),'GSM8K=$(GSM8K)') $(if $(OVERRIDES),'OVERRIDES=$(OVERRIDES)') $(if $(GO),--go)
 
 pull: $(INSTALLED) ## fetch ORG's checkpoints and evaluate them (SCALE, CONDITIONS, SEEDS, REVISION)

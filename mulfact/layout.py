@@ -28,9 +28,13 @@ STOPPED = "grpo_stopped.json"  # in a run: written by modeling/gate.py in place 
 SEED = "seed-"
 
 # What lies beside an experiment's arms, or beside its scale: an arm or a scale of that name would share its folder.
-TAKEN = (*SHARED_STAGES, "recipes", "report", "logs", "halves", "tracking", "inspect", "pulled", "stranger")
+TAKEN = (
+    *SHARED_STAGES, "recipes", "report", "playground", "lm_eval", "logs", "halves", "tracking", "inspect", "pulled",
+    "stranger",
+)  # fmt: skip
 MADE_OF_OTHERS = (".partial", ".previous", ".shards")  # names of folders that come and go beside what a stage writes
-LONGEST_NAME = 64  # characters; a repository of the Hub is named after an arm, a scale and a seed, with 96 in all
+# Characters. A repository of the Hub is named mulfact-<scale>-<arm>-seed<ten digits>-pretrain, with 96 in all.
+LONGEST_NAME = 31
 
 
 class RunName(NamedTuple):
@@ -43,10 +47,11 @@ class RunName(NamedTuple):
 
 def check_name(kind: str, name: str) -> None:
     """Raise UserError for the name of an arm or a scale that a folder or a repository cannot have."""
-    plain = all(sign.isalnum() or sign in "_-." for sign in name) and name[:1] not in ("", ".", "-")
-    if not plain or name.endswith(".") or len(name) > LONGEST_NAME:
+    plain = name.isascii() and all(sign.isalnum() or sign in "_-." for sign in name)
+    if not plain or name.strip("-.") != name or "--" in name or ".." in name or not 0 < len(name) <= LONGEST_NAME:
         raise UserError(
-            f"{kind} {name!r}: expected up to {LONGEST_NAME} letters, digits, _ - and ., with a letter or digit first"
+            f"{kind} {name!r}: expected up to {LONGEST_NAME} letters a to z, digits, _ - and ., with - and . between "
+            "others alone, as the names of repositories on the Hub"
         )
     if name.lower() in TAKEN or name.startswith(SEED) or name.endswith(MADE_OF_OTHERS):
         raise UserError(f"{kind} {name!r}: a folder of that name is something else in an experiment; choose another")

@@ -54,7 +54,8 @@ def write_playground(shared_dir: Path, conditions: Sequence[str]) -> Path:
         library = LIBRARY.read_text(encoding="utf-8")
         (folder / "tokenizers.js").write_text(as_script(library), encoding="utf-8")
         data = {
-            "arms": {condition: describe_arm(path) for condition, path in tokenizers.items()},
+            # A list: a browser puts the keys of an object that are numbers, such as an arm named 20, first.
+            "arms": [{"name": condition, **describe_arm(path)} for condition, path in tokenizers.items()],
             "results": chosen_results(report, conditions) if report.exists() else None,
             "origin": f"Scale {shared_dir.name}. Tokens by @huggingface/tokenizers 0.2.0 (Apache-2.0).",
         }

@@ -27,6 +27,19 @@ def dry_run(repository: Path, *arguments: str) -> subprocess.CompletedProcess[st
             "python release/pull.py --org me --scale smoke --conditions a b --seeds 0 1 --output_dir /mnt/out/pulled "
             "--revision protocol-0123",
         ),
+        (
+            [
+                "jobs",
+                "ORG=me",
+                "SCALE=pilot",
+                "FLAVOR=h200x8",
+                "CONTROLS=baseline_more baseline_less",
+                "PROCESSES=8",
+                "LIVE=",
+            ],
+            "--settings JOBS=2 'CONTROLS=baseline_more baseline_less' PROCESSES=8 LIVE=",
+        ),
+        (["jobs", "ORG=me", "FLAVOR=h200", "GO=1"], "--org me --settings JOBS=2 --go"),
         (["stranger", "MODEL=me/model"], "outputs/stranger/bin/python -I release/stranger.py me/model"),
     ],
 )

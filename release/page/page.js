@@ -9,8 +9,7 @@ const SAMPLES = [
   "Not rewritten: 16*9=144, 2.05*4, a 3x4 matrix, 2*3^2, 6*9=55.",
 ];
 
-const arms = Object.entries(DATA.arms).map(([name, arm]) => ({
-  name,
+const arms = DATA.arms.map((arm) => ({
   ...arm,
   tokenizer: new tokenizers.Tokenizer(arm.tokenizer, arm.config),
 }));

@@ -47,7 +47,7 @@ def test_an_arm_without_numbers_is_refused_and_without_a_report_there_are_tokens
     write_playground(copy, ["baseline", "other"])
     data = json.loads((copy / "playground" / "data.js").read_text().removeprefix("const DATA = ").rstrip(";\n"))
     assert data["results"] is None
-    assert list(data["arms"]) == ["baseline", "other"]
+    assert [arm["name"] for arm in data["arms"]] == ["baseline", "other"]
 
 
 # ---------------------------------------------------------------- in a browser

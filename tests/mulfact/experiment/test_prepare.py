@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import validate_repo_id
 
+from mulfact.command_line import LARGEST_SEED
 from mulfact.errors import UserError
 from mulfact.experiment import remembered
 from mulfact.experiment.prepare import main
 from mulfact.layout import check_name
 from mulfact.locks import experiment_lock
+from mulfact.release.repositories import checkpoint_name
 from mulfact.settings import load_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -112,7 +115,8 @@ def test_wrong_input_is_told_in_a_line_and_nothing_is_written(
     [
         "corpus", "benchmarks", "base_tokenizer", "posttrain", "recipes", "report", "logs", "Report", "halves",
         "seed-0", "mulfact.partial", "mulfact.previous", "mulfact.shards", "-x", ".hidden", "..", ".", "", "a b", "a/b",
-        "a/", "a=b", "a%b", "a:b", "a#b", "a$b", "a'b", 'a"b', "a\nb", "a~", "a,b", "end.", "x" * 65,
+        "a/", "a=b", "a%b", "a:b", "a#b", "a$b", "a'b", 'a"b', "a\nb", "a~", "a,b", "end.", "x" * 32,
+        "end-", "a--b", "a..b", "事实", "été", "playground", "lm_eval",
     ],
 )  # fmt: skip
 def test_names_that_no_folder_can_have_are_refused(name: str) -> None:
@@ -121,9 +125,10 @@ def test_names_that_no_folder_can_have_are_refused(name: str) -> None:
             check_name(kind, name)
 
 
-@pytest.mark.parametrize("name", ["mulfact_20", "a-b", "v1.5", "事实", "été", "7", "x" * 64, "tokenizer"])
-def test_other_names_are_taken(name: str) -> None:
+@pytest.mark.parametrize("name", ["mulfact_20", "a-b", "v1.5", "7", "x" * 31, "tokenizer"])
+def test_other_names_are_taken_and_the_hub_takes_them(name: str) -> None:
     check_name("arm", name)
+    validate_repo_id(f"someone/{checkpoint_name('s' * 31, name, LARGEST_SEED, 'pretrain')}")
 
 
 @pytest.mark.parametrize("name", ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "WORLD_SIZE"])
