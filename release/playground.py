@@ -97,7 +97,9 @@ def chosen_results(report: Path, conditions: Sequence[str]) -> dict[str, Any]:
         {**example, "completions": {arm: example["completions"][arm] for arm in conditions}}
         for example in kept["examples"]
     ]
-    return {**kept, "headline": results["conclusion"]["headline"]}
+    stage = next(row["stage"] for row in results["differences"] if row["primary"])
+    answered = {"stage": stage, "seed": results["seeds"][0]}  # by which checkpoint, as results.json has its examples
+    return {**kept, "answered": answered, "headline": results["conclusion"]["headline"]}
 
 
 if __name__ == "__main__":

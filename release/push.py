@@ -5,8 +5,8 @@
 
 Everything is put together and checked before anything is sent. What the Hub has already is not sent again, so that the
 same command goes on after a broken connection and does nothing when nothing has changed. A repository that holds the
-weights of another run is not overwritten unless --replace is given. The token comes from `hf auth login` or HF_TOKEN;
-HF_ENDPOINT is honoured.
+weights, the text or the tokenizer of another run is not overwritten unless --replace is given. The token comes from
+`hf auth login` or HF_TOKEN; HF_ENDPOINT is honoured.
 """
 
 from __future__ import annotations
@@ -23,16 +23,23 @@ from huggingface_hub.errors import LocalTokenNotFoundError, RepositoryNotFoundEr
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars
 from huggingface_hub.utils import logging as hub_logging
+from huggingface_hub.utils.sha import git_hash
 
 from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command
 from mulfact.provenance import hash_file
 from mulfact.release.hub import persist, told_in_a_line
-from mulfact.release.repositories import Repository, plan
+from mulfact.release.repositories import Kind, Repository, plan
 from mulfact.release.staging import check_public, stage_files
 
 if TYPE_CHECKING:
     from mulfact.release.cards import Cards
+
+# The file by which a repository is known to be of this run or of another one.
+IDENTITY: dict[Kind, str] = {
+    "corpus": "train-00000.parquet", "posttrain": "sft/train.jsonl", "tokenizer": "tokenizer.json",
+    "model": "model.safetensors",
+}  # fmt: skip
 
 
 @dataclass
@@ -86,19 +93,26 @@ def stage_all(arguments: PushArguments, cards: Cards, scratch: Path, token: str)
 
 
 def check_same_runs(api: HfApi, org: str, folders: dict[Repository, Path]) -> None:
-    """Raise UserError when a checkpoint's repository on the Hub holds other weights, before anything is sent."""
+    """Raise UserError when a repository on the Hub holds other weights, or what other checkpoints there may be made
+    from, before anything is sent."""
     for repository, folder in folders.items():
-        if repository.kind != "model":
+        name = IDENTITY.get(repository.kind)
+        if name is None:
             continue
-        weights = "model.safetensors"
         try:
-            entries = persist(api.get_paths_info, f"{org}/{repository.name}", [weights])
+            repo_id, repo_type = f"{org}/{repository.name}", repository.repo_type
+            entries = persist(api.get_paths_info, repo_id, [name], repo_type=repo_type)
         except RepositoryNotFoundError:
             continue
-        stored = [entry.lfs.sha256 for entry in entries if isinstance(entry, RepoFile) and entry.lfs]
-        if stored and stored != [hash_file(folder / weights)]:
+        files = [entry for entry in entries if isinstance(entry, RepoFile)]
+        if any(
+            entry.lfs.sha256 != hash_file(folder / name)
+            if entry.lfs
+            else entry.blob_id != git_hash((folder / name).read_bytes())
+            for entry in files
+        ):
             raise UserError(
-                f"{org}/{repository.name} on the Hub holds another run: its {weights} is not that of "
+                f"{repo_id} on the Hub is of another run: its {name} is not that of "
                 f"{repository.folder}. Nothing was sent. Run the other experiment under a scale of its own "
                 "(recipes/scales/), push it to another ORG, or overwrite it with make push REPLACE=1"
             )

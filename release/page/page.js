@@ -127,7 +127,7 @@ function showItem() {
 }
 
 function showResults() {
-  const { heatmaps, examples, stages, headline } = DATA.results;
+  const { heatmaps, examples, stages, answered, headline } = DATA.results;
   find("headline").textContent = headline;
   find("outcome").hidden = false;
   if (Object.keys(heatmaps).length) {
@@ -138,6 +138,7 @@ function showResults() {
   }
   if (examples.length) {
     find("answers").hidden = false;
+    find("answered").textContent = `${answered.stage} of seed ${answered.seed}`;
     find("item").append(...examples.map((item, index) => new Option(`${item.task}: ${item.item_id}`, index)));
     find("item").addEventListener("change", showItem);
     showItem();

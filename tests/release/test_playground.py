@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from mulfact.errors import UserError
 from mulfact.provenance import hash_file
-from mulfact.release.playground import LIBRARY, write_playground
+from mulfact.release.playground import LIBRARY, chosen_results, write_playground
 
 NEVER_REWRITTEN = Path(__file__).resolve().parents[1] / "tokenizers" / "never_rewritten.yaml"
 HARD = (
@@ -48,6 +48,16 @@ def test_an_arm_without_numbers_is_refused_and_without_a_report_there_are_tokens
     data = json.loads((copy / "playground" / "data.js").read_text().removeprefix("const DATA = ").rstrip(";\n"))
     assert data["results"] is None
     assert [arm["name"] for arm in data["arms"]] == ["baseline", "other"]
+
+
+def test_completions_are_those_of_the_primary_stage(copy: Path) -> None:
+    path = copy / "report" / "results.json"
+    results = json.loads(path.read_text())
+    for row in results["differences"]:
+        row["primary"] = (row["task"], row["stage"]) == ("gsm8k_cot", "sft")
+    path.write_text(json.dumps(results))
+    chosen = chosen_results(copy / "report", ["baseline", "mulfact"])
+    assert chosen["answered"] == {"stage": "sft", "seed": 0}
 
 
 # ---------------------------------------------------------------- in a browser
@@ -109,6 +119,7 @@ def test_the_page_shows_what_the_experiment_found(shared_dir: Path, tmp_path: Pa
     assert html.escape(results["conclusion"]["headline"], quote=False) in page
     share = results["heatmaps"]["mulfact"]["grpo"][5][8]
     assert re.search(rf'<td title="6 × 9"[^>]*>{round(100 * share)}<', page.split('id="maps"')[1])
+    assert 'By the checkpoint <span id="answered">grpo of seed 0</span>.' in page
     example = results["examples"][0]
     completions = page.split('id="completions"')[1]
     assert all(html.escape(c["text"], quote=False) in completions for c in example["completions"].values())

@@ -116,7 +116,7 @@ def test_a_second_push_uploads_nothing_and_a_change_goes_into_one_repository(hub
     heads = {name: repo.head for name, repo in repos.items()}
     weights = copy / "mulfact" / "seed-0" / "sft_final" / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\1\2\3")
-    assert f"{ORG}/mulfact-smoke-mulfact-seed0-sft on the Hub holds another run" in hub.fails(push_command(copy))
+    assert f"{ORG}/mulfact-smoke-mulfact-seed0-sft on the Hub is of another run" in hub.fails(push_command(copy))
     assert {name: repo.head for name, repo in repos.items()} == heads
     way = repos["model", f"{ORG}/mulfact-smoke-mulfact-seed0-pretrain"].branches
     way |= {"step-000030": way["main"], "notes": way["main"]}  # the run before went further
@@ -124,6 +124,27 @@ def test_a_second_push_uploads_nothing_and_a_change_goes_into_one_repository(hub
     assert list(way) == ["main", "step-000010", "step-000020", "notes"]
     changed = {name for name, repo in repos.items() if repo.head != heads[name]}
     assert ("model", f"{ORG}/mulfact-smoke-mulfact-seed0-sft") in changed
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "path"),
+    [
+        ("dataset", "corpus", "train-00000.parquet"),
+        ("dataset", "posttrain", "sft/train.jsonl"),
+        ("model", "mulfact-tokenizer", "tokenizer.json"),
+    ],
+)
+def test_what_other_checkpoints_were_made_from_is_not_overwritten_unasked(
+    hub: Client, shared_dir: Path, kind: str, name: str, path: str
+) -> None:
+    """Another experiment of the same names has other seeds there."""
+    store, repo_id = hub.server.store, f"{ORG}/mulfact-smoke-{name}"
+    store.create(kind, repo_id, private=True)
+    head = store.repos[kind, repo_id].commit({path: small_blob(b"{}")})
+    told = hub.fails(push_command(shared_dir))
+    assert f"{repo_id} on the Hub is of another run: its {path} is not that of {shared_dir}" in told
+    assert store.repos.keys() == {(kind, repo_id)}
+    assert store.repos[kind, repo_id].head == head
 
 
 def test_public_opens_what_was_private(hub: Client, shared_dir: Path) -> None:
