@@ -63,6 +63,12 @@ def check_arguments(arguments: CompareArguments) -> None:
                 f"the control {name} is the arm {declared['arm']} with other compute, which is not among the arms "
                 f"{arguments.conditions}: add it to CONDITIONS or leave {name} out of CONTROLS"
             )
+        read = declared["pretrain"].get("bytes_as")
+        if read and Path(read).parent.name not in arguments.conditions:
+            raise UserError(
+                f"the control {name} reads as many bytes as {Path(read).parent.name}, which is not among the arms "
+                f"{arguments.conditions}: add it to CONDITIONS or leave {name} out of CONTROLS"
+            )
     runs = [*arguments.conditions, *arguments.controls]
     named = "conditions and controls" if arguments.controls else "conditions"
     for name, values in ((named, runs), ("seeds", arguments.seeds)):

@@ -294,8 +294,17 @@ def compose_runs(
     return composed
 
 
-def check_comparison(compare: Mapping[str, Any]) -> None:
-    """Raise UserError for an experiment that evals/compare.py would refuse when all its runs are finished."""
+def check_comparison(recipes_dir: Path, compare: Mapping[str, Any]) -> None:
+    """Raise UserError for an experiment that evals/compare.py would refuse when all its runs are finished.
+
+    A treatment that is not among its arms gives way to another one; one that is no arm at all is a mistake.
+    """
     from mulfact.evals.compare_arguments import CompareArguments, check_arguments
 
     check_arguments(CompareArguments(**compare))
+    for key, names in (("treatment", [compare["treatment"]]), ("attribution", compare["attribution"])):
+        for name in names:
+            try:
+                overlays(recipes_dir / "arms", name)
+            except UserError as error:
+                raise UserError(f"compare.{key}: {error}") from error

@@ -18,6 +18,8 @@ from mulfact.data_builders.problem_sets.reasoning_gym_probes import GENERATORS, 
 from mulfact.data_builders.problems.items import BENCHMARKS
 from mulfact.errors import UserError, unknown
 from mulfact.evals.compare_arguments import CompareArguments
+from mulfact.evals.halves import HalvesArguments
+from mulfact.modeling.posttraining.adapter import check_dropout
 from mulfact.modeling.posttraining.processes import divide
 from mulfact.modeling.pretrain_arguments import PretrainArguments
 from mulfact.modeling.pretraining.steps import resolve_steps
@@ -29,31 +31,52 @@ from mulfact.trl_options import check_options
 WRITTEN_PATHS = ("output_dir", "checkpoint_dir", "curve_dir", "run_dir", "output")
 
 # Sections that are checked where they are declared: only what needs no torch is imported to compose a recipe.
-DECLARED = {"corpus": CorpusArguments, "pretrain": PretrainArguments, "compare": CompareArguments}
-
-# Of the other sections: numbers of things, at least one where they are not null.
-COUNTS = {
-    "base_tokenizer": ("vocab_size", "max_bytes"),
-    "tokenizer": ("vocab_size",),
-    "tokens": ("num_workers",),
-    "sft": ("max_length", "per_device_train_batch_size", "gradient_accumulation_steps", "max_steps"),
-    "readiness": ("prompts", "samples", "max_completion_length", "batch_size"),
-    "grpo": (
-        "max_completion_length", "num_generations", "per_device_train_batch_size", "gradient_accumulation_steps",
-        "max_steps",
-    ),
-    "eval": ("batch_size", "max_samples"),
+DECLARED = {
+    "corpus": CorpusArguments, "pretrain": PretrainArguments, "compare": CompareArguments, "halves": HalvesArguments,
 }  # fmt: skip
 
-# Shares, from 0 to 1.
-SHARES = {
-    "corpus": ("max_duplicate_fraction",),
-    "posttrain": ("direct_fraction",),
-    "tokens": ("min_fact_share",),
-    "lengths": ("max_truncated",),
-    "readiness": ("threshold",),
-    "eval": ("max_cut_prompts",),
-}
+# Of the other sections, and of TRL's options: what a number must be where there is one, and the keys of such numbers.
+NUMBERS: tuple[tuple[str, Callable[[float], bool], Mapping[str, tuple[str, ...]]], ...] = (
+    ("a number from 1", lambda number: number >= 1, {
+        "base_tokenizer": ("vocab_size", "max_bytes"),
+        "posttrain": (
+            "synthetic_problems", "synthetic_max_steps", "synthetic_max_operand", "validation_rows",
+            "development_prompts", "grpo_max_steps", "max_characters",
+        ),
+        "benchmarks": ("synthetic_problems", "synthetic_max_steps", "probe_items"),
+        "tokenizer": ("vocab_size",),
+        "tokens": ("num_workers",),
+        "sft": ("max_length", "per_device_train_batch_size", "gradient_accumulation_steps", "max_steps"),
+        "readiness": ("prompts", "samples", "max_completion_length", "batch_size"),
+        "grpo": (
+            "max_completion_length", "num_generations", "per_device_train_batch_size", "gradient_accumulation_steps",
+            "max_steps", "num_iterations",
+        ),
+        "eval": ("batch_size", "max_samples"),
+        "curve": ("batch_size", "contexts"),
+    }),
+    ("a number from 0", lambda number: number >= 0, {
+        "corpus": ("min_fact_count", "seed"),
+        "posttrain": ("added_synthetic", "arithmetic_rows", "seed"),
+        "benchmarks": ("seed",),
+        "sft": ("learning_rate", "weight_decay"),
+        "grpo": ("learning_rate", "weight_decay", "beta"),
+        "halves": ("seed",),
+    }),
+    ("a number above 0", lambda number: number > 0, {
+        "sft": ("logging_steps", "save_steps"),
+        "grpo": ("logging_steps", "save_steps", "temperature"),
+        "readiness": ("temperature",),
+    }),
+    ("a share between 0 and 1", lambda number: 0 <= number <= 1, {
+        "corpus": ("max_duplicate_fraction",),
+        "posttrain": ("direct_fraction",),
+        "tokens": ("min_fact_share",),
+        "lengths": ("max_truncated",),
+        "readiness": ("threshold",),
+        "eval": ("max_cut_prompts",),
+    }),
+)  # fmt: skip
 WORD_PROBLEM_SETS = ("svamp", "multiarith", "asdiv", "math")
 
 REWARDS = "mulfact.evals.rewards"
@@ -80,6 +103,11 @@ TRL_RULES: tuple[tuple[str, Callable[[Section], bool], str], ...] = (
         lambda grpo: any(name.rpartition(".")[0] == REWARDS for name in grpo["reward_funcs"]),
         f"a list with a reward of {REWARDS}, which also corrects the positions of GPT-2's padded prompts",
     ),
+    (
+        "grpo.reward_weights",
+        lambda grpo: len(grpo.get("reward_weights") or grpo["reward_funcs"]) == len(grpo["reward_funcs"]),
+        "a number for each of grpo.reward_funcs",
+    ),
     *(
         (f"{stage}.save_strategy", lambda trl: trl["save_strategy"] == "steps", "steps: its last one is published")
         for stage in ("sft", "grpo")
@@ -91,6 +119,19 @@ TRL_RULES: tuple[tuple[str, Callable[[Section], bool], str], ...] = (
             "left out: max_steps says how long is trained",
         )
         for stage in ("sft", "grpo")
+    ),
+    *(
+        (
+            f"{stage}.{key}",
+            lambda trl, key=key: not trl.get(key),
+            f"left out: {why}",
+        )
+        for stage in ("sft", "grpo")
+        for key, why in (
+            ("push_to_hub", "make push publishes"),
+            ("load_best_model_at_end", "the last checkpoint is published, in every arm"),
+            ("resume_from_checkpoint", "training goes on from its own newest checkpoint"),
+        )
     ),
     *(
         (
@@ -117,8 +158,7 @@ def check_composed(stages: Mapping[str, Section]) -> None:
     """Raise UserError for settings that cannot work, alone or together."""
     for stage, declared in DECLARED.items():
         declared(**stages[stage])
-    check_counts(stages)
-    check_shares(stages)
+    check_numbers(stages)
     pretrain = PretrainArguments(**stages["pretrain"])
     resolve_steps(pretrain, stages["tokenizer"]["vocab_size"])
     if pretrain.report_to != "none" and importlib.util.find_spec(pretrain.report_to) is None:
@@ -137,10 +177,14 @@ def check_composed(stages: Mapping[str, Section]) -> None:
         for task in tasks:
             if task not in names:
                 raise unknown("task", task, names, key)
+    for stage in stages["eval"]["use_stages"]:
+        if stage not in stages["eval"]["checkpoints"]:
+            raise unknown("stage", stage, stages["eval"]["checkpoints"], "eval.use_stages")
     check_vocab_size(stages["tokenizer"], stages["base_tokenizer"])
     for key, length in (
         ("sft.max_length", stages["sft"]["max_length"]),
         ("grpo.max_completion_length", stages["grpo"]["max_completion_length"]),
+        *((f"eval.generation_size.{style}", size) for style, size in stages["eval"]["generation_size"].items()),
     ):
         positions = stages["pretrain"]["n_positions"]
         if length > positions:
@@ -151,6 +195,8 @@ def check_composed(stages: Mapping[str, Section]) -> None:
         if not holds(stages[stage]):
             raise UserError(f"{path} is {stages[stage][key]!r}: it must be {instead}")
     check_rewards(stages["grpo"]["reward_funcs"])
+    for stage in ("sft", "grpo"):
+        check_dropout(dict(stages[stage]))
 
 
 def check_processes(stages: Mapping[str, Section], processes: int) -> None:
@@ -175,22 +221,14 @@ def check_grading(grpo: Section, evaluation: Section) -> None:
         )
 
 
-def check_counts(stages: Mapping[str, Section]) -> None:
-    """Raise UserError for a number of things below one."""
-    for stage, keys in COUNTS.items():
-        for key in keys:
-            count = stages[stage][key]
+def check_numbers(stages: Mapping[str, Section]) -> None:
+    """Raise UserError for a number that cannot be one of its kind."""
+    for expected, holds, keys in NUMBERS:
+        for stage, key in ((stage, key) for stage, names in keys.items() for key in names):
+            number = stages[stage].get(key)
             # What base.yaml leaves null may have come as anything.
-            if count is not None and (not isinstance(count, int | float) or isinstance(count, bool) or count < 1):
-                raise UserError(f"{stage}.{key} is {count!r}: expected a number from 1")
-
-
-def check_shares(stages: Mapping[str, Section]) -> None:
-    """Raise UserError for a share that is not one."""
-    for stage, keys in SHARES.items():
-        for key in keys:
-            if not 0 <= stages[stage][key] <= 1:
-                raise UserError(f"{stage}.{key} is {stages[stage][key]!r}: expected a share between 0 and 1")
+            if number is not None and (not isinstance(number, int | float) or number is True or not holds(number)):
+                raise UserError(f"{stage}.{key} is {number!r}: expected {expected}")
 
 
 def benchmark_names(benchmarks: Section) -> list[str]:

@@ -54,7 +54,7 @@ def main() -> None:
     runs = compose_runs(arguments.recipes, arguments.scale, chosen, overrides, grid)
     check_processes(runs[0], arguments.processes)
     if arguments.experiment:
-        check_comparison(runs[0]["compare"])
+        check_comparison(arguments.recipes, runs[0]["compare"])
     recipes = in_order(dict(zip(chosen, runs, strict=True)))
     if arguments.experiment:
         recipes[Cell("", "compare")] = runs[0]

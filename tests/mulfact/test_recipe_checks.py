@@ -56,6 +56,27 @@ def recipes(repository: Path) -> Path:
             "grpo.reward_funcs=[mulfact.evals.rewards.exact_matsch]",
             "unknown reward 'mulfact.evals.rewards.exact_matsch'; did you mean 'mulfact.evals.rewards.exact_match'",
         ),
+        # Held out of training: all but these many, or none.
+        ("posttrain.validation_rows=-3", "posttrain.validation_rows is -3: expected a number from 1"),
+        ("posttrain.development_prompts=0", "posttrain.development_prompts is 0: expected a number from 1"),
+        ("posttrain.arithmetic_rows=-1", "posttrain.arithmetic_rows is -1: expected a number from 0"),
+        ("posttrain.max_characters=few", "posttrain.max_characters is 'few': expected a number from 1"),
+        ("benchmarks.probe_items=0", "benchmarks.probe_items is 0: expected a number from 1"),
+        ("halves.seed=-1", "halves.seed is -1: expected a number from 0"),
+        ("halves.permutations=10", "halves.permutations is 10: expected 1,000 or more"),
+        ("halves.confidence_level=95", "halves.confidence_level is 95: expected a share such as 0.95"),
+        ("curve.contexts=0", "curve.contexts is 0: expected a number from 1"),
+        ("sft.logging_steps=0", "sft.logging_steps is 0: expected a number above 0"),
+        ("sft.learning_rate=-0.1", "sft.learning_rate is -0.1: expected a number from 0"),
+        ("grpo.temperature=0", "grpo.temperature is 0: expected a number above 0"),
+        ("grpo.num_iterations=0", "grpo.num_iterations is 0: expected a number from 1"),
+        ("grpo.reward_weights=[1.0, 2.0]", "grpo.reward_weights is [1.0, 2.0]: it must be a number for each of"),
+        ("sft.push_to_hub=true", "sft.push_to_hub is True: it must be left out: make push publishes"),
+        ("grpo.load_best_model_at_end=true", "grpo.load_best_model_at_end is True: it must be left out: the last"),
+        ("grpo.resume_from_checkpoint=x", "grpo.resume_from_checkpoint is 'x': it must be left out: training goes on"),
+        ("sft.use_peft=true", "lora_dropout is 0.05 (TRL's default is 0.05), and dropout would corrupt"),
+        ("eval.use_stages=[sfd]", "eval.use_stages: unknown stage 'sfd'; did you mean 'sft'"),
+        ("eval.generation_size.direct=5000", "eval.generation_size.direct is 5000: it must not exceed"),
         ("grpo.top_p=0.9", "grpo.top_p is 0.9: it must be left out or 1.0: the readiness gate samples without it"),
         ("grpo.top_k=40", "grpo.top_k is 40: it must be left out or 0"),
         ("grpo.min_p=0.1", "grpo.min_p is 0.1: it must be left out: "),
@@ -64,7 +85,7 @@ def recipes(repository: Path) -> Path:
     ],
 )
 def test_what_would_doom_a_run_is_refused(recipes: Path, overrides: str, message: str) -> None:
-    split = [overrides] if "{" in overrides else overrides.split()
+    split = [overrides] if set(overrides) & set("{[") else overrides.split()
     with pytest.raises(UserError) as refused:
         compose(recipes, "smoke", "mulfact", 0, split)
     assert message in str(refused.value)
@@ -74,6 +95,9 @@ def test_what_would_doom_a_run_is_refused(recipes: Path, overrides: str, message
     "override",
     [
         "grpo.top_p=1.0",
+        "sft.logging_steps=0.5",
+        "posttrain.arithmetic_rows=0",
+        "grpo.push_to_hub=false",
         "compare.primary_task=table_9_words",
         "eval.use_tasks=[]",
         "grpo.num_generations=64",  # of as many that are generated together
@@ -94,7 +118,7 @@ def test_composing_brings_neither_torch_nor_trl_along(repository: Path) -> None:
         "import sys; from pathlib import Path; from mulfact.recipe import compose, check_comparison\n"
         "compare = compose(Path('recipes'), 'smoke', 'mulfact', 0, "
         "grid={'compare': {'conditions': ['baseline', 'mulfact'], 'seeds': [0]}})['compare']\n"
-        "check_comparison(compare)\n"
+        "check_comparison(Path('recipes'), compare)\n"
         "assert not {'torch', 'trl', 'transformers'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)

@@ -69,12 +69,25 @@ def test_arms_of_different_vocab_sizes_are_refused(prepare, tmp_path: Path) -> N
         ("--conditions baseline --seeds 0", "compare needs two arms and a seed"),
         ("--conditions baseline mulfact --seeds 0 0", "compare.seeds is [0, 0]: each may stand there once"),
         ("--conditions baseline mulfact mulfact --seeds 0", "compare.conditions is"),
+        (
+            "--conditions baseline sums --set compare.treatment=sumz",
+            "compare.treatment: recipes/arms: unknown arm 'sumz'",
+        ),
+        (
+            "--conditions baseline sums --set compare.attribution.digit=x",
+            "compare.attribution: recipes/arms: unknown arm",
+        ),
+        (
+            "--conditions baseline sums --controls baseline_bytes",
+            "the control baseline_bytes reads as many bytes as mulfact, which is not among the arms",
+        ),
     ],
 )
 def test_an_experiment_that_compares_nothing_is_refused_before_it_runs(
     prepare, tmp_path: Path, arguments: str, message: str
 ) -> None:
-    assert prepare(*arguments.split(), "--experiment").startswith(f"error: {message}")
+    told = prepare(*arguments.split(), "--experiment").replace(f"{REPOSITORY}/", "")
+    assert told.startswith(f"error: {message}")
     assert not list(tmp_path.iterdir())
     assert "wrote" in prepare(*arguments.split())  # its runs by themselves are welcome
 
