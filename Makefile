@@ -411,7 +411,7 @@ jobs: $(INSTALLED) ## an experiment on a rented FLAVOR of Hugging Face, paid by 
 		$(if $(TIMEOUT),--timeout $(TIMEOUT)) --settings JOBS=$(JOBS) $(if $(PRICE),PRICE=$(PRICE)) \
 		$(if $(CONTROLS),'CONTROLS=$(CONTROLS)') $(if $(filter-out 1,$(PROCESSES)),PROCESSES=$(PROCESSES)) \
 		$(call NAMED_HERE,LIVE,LIVE=$(LIVE)) \
-		$(if $(GSM8K),'GSM8K=$(GSM8K)') $(if $(OVERRIDES),'OVERRIDES=$(OVERRIDES)') $(if $(GO),--go)
+		$(if $(GSM8K),'GSM8K=$(GSM8K)') $(if $(OVERRIDES),"OVERRIDES=$$OVERRIDES") $(if $(GO),--go)
 
 pull: $(INSTALLED) ## fetch ORG's checkpoints and evaluate them (SCALE, CONDITIONS, SEEDS, REVISION)
 	python release/pull.py --org $(ORG) --scale $(SCALE) --conditions $(CHOSEN) --seeds $(SEEDS) \

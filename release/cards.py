@@ -47,6 +47,7 @@ class Cards:
         self.conditions, self.seeds = list(conditions), list(seeds)
         self.runs = [(condition, seed) for condition in conditions for seed in seeds]
         report = read_provenance(report_folder(shared_dir))
+        input_hash(report_folder(shared_dir))  # one that was cut short is told before it is read
         self.results: dict[str, Any] = json.loads((report_folder(shared_dir) / "results.json").read_text())
         for condition, seed in self.runs:
             check_run(report, shared_dir, condition, seed, self.stages)

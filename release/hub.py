@@ -39,7 +39,7 @@ LONGEST_WAIT = 300.0  # seconds: the Hub counts requests over five minutes
 # What a connection that fails raises: the Hub's client, and the sockets under it.
 CONNECTION = (httpx2.TransportError, httpx2.DecodingError, ConnectionError, TimeoutError, ssl.SSLError)
 # A SOCKS proxy without its package, a scheme that no client knows, an address that is none.
-PROXY_OR_ADDRESS = re.compile(r"proxy|socks|URL|port", re.IGNORECASE)
+PROXY_OR_ADDRESS = re.compile(r"proxy|socks|URL|\bport\b", re.IGNORECASE)
 
 Result = TypeVar("Result")
 

@@ -13,6 +13,7 @@ import os
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,7 @@ def main() -> None:
     parser.add_argument("--settings", nargs="*", default=[], help="further variables of make, NAME=value")
     parser.add_argument("--go", action="store_true", help="submit it; else it is only printed")
     options = parser.parse_args()
+    check_visible(options.settings)
     settings = (f"CONDITIONS={' '.join(options.conditions)}", f"SEEDS={' '.join(map(str, options.seeds))}")
     job = Job(options.scale, options.org, options.flavor, options.timeout, head(), (*settings, *options.settings))
     print(job.shown())
@@ -118,6 +120,14 @@ def head() -> str:
     if result.returncode:
         raise UserError("a job runs a commit, and this is no checkout of git: clone the repository and start there")
     return result.stdout.strip()
+
+
+def check_visible(settings: Iterable[str]) -> None:
+    """Raise UserError when GSM8K is a folder of this machine."""
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name == "GSM8K" and Path(value).exists():
+            raise UserError(f"GSM8K is {value}, a folder here that a job does not see: say GSM8K=openai/gsm8k")
 
 
 def check_clean() -> None:

@@ -39,6 +39,7 @@ def dry_run(repository: Path, *arguments: str) -> subprocess.CompletedProcess[st
             ],
             "--settings JOBS=2 'CONTROLS=baseline_more baseline_less' PROCESSES=8 LIVE=",
         ),
+        (["jobs", "ORG=me", "FLAVOR=h200", "OVERRIDES=a.b='x y' c=$2.5"], '--settings JOBS=2 "OVERRIDES=$OVERRIDES"'),
         (["jobs", "ORG=me", "FLAVOR=h200", "GO=1"], "--org me --settings JOBS=2 --go"),
         (["stranger", "MODEL=me/model"], "outputs/stranger/bin/python -I release/stranger.py me/model"),
     ],

@@ -208,6 +208,7 @@ def make_again(copy: Path, stage: str) -> None:
         (lambda copy: train_again(copy, "grpo"), "grpo_final is not what eval was made from: run make compare"),
         (evaluate_again, "eval is not what report was made from"),
         (lambda copy: (copy / WEIGHTS).write_bytes(b"cut"), "it was cut short or edited"),
+        (lambda copy: (copy / "report" / "results.json").write_text("{"), "it was cut short or edited"),
         (lambda copy: shutil.rmtree(copy / "report"), "the stage that writes it has not finished"),
     ],
     ids=[
@@ -220,6 +221,7 @@ def make_again(copy: Path, stage: str) -> None:
         "reinforced again",
         "evaluated again",
         "cut short",
+        "report cut short",
         "no report",
     ],
 )

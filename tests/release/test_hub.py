@@ -107,6 +107,12 @@ def test_what_did_not_come_is_told_by_its_reason(error: Exception, cause: Except
         raise error from cause
 
 
+@pytest.mark.parametrize("error", [ImportError("cannot import name x"), ValueError("the report: unsupported value")])
+def test_what_is_no_matter_of_the_hub_is_not_laid_on_the_proxy(error: Exception) -> None:
+    with pytest.raises(type(error)), hub.told_in_a_line("push to someone"):
+        raise error
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [

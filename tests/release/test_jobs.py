@@ -14,7 +14,7 @@ from huggingface_hub import HfApi, JobHardware
 
 from mulfact.errors import UserError
 from mulfact.release import jobs
-from mulfact.release.jobs import Job, check_clean, head, submit
+from mulfact.release.jobs import Job, check_clean, check_visible, head, submit
 
 # Stands for the project: two stages, the second of which fails or takes its time when it is told to.
 MAKEFILE = """
@@ -157,6 +157,9 @@ def test_what_cannot_run_is_refused_before_anything_is_made(checkout: Path, tmp_
     with pytest.raises(UserError, match="FLAVOR is 'h100': Hugging Face rents cpu-basic, .*h200"):
         submit(api, make_job(tmp_path, flavor="h100"), "hf_secret")  # type: ignore[arg-type]
     assert api.calls == []
+    with pytest.raises(UserError, match="GSM8K is .*, a folder here that a job does not see"):
+        check_visible(["JOBS=2", f"GSM8K={tmp_path}"])
+    check_visible(["GSM8K=openai/gsm8k", f"OVERRIDES=x={tmp_path}"])
     (checkout / "changed").touch()
     with pytest.raises(UserError, match="changed is not in one: git commit"):
         check_clean()
