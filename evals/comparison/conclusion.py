@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mulfact.data_builders.lengths import NOTABLE
+from mulfact.evals.comparison.controls import MOST_TRAINING
 from mulfact.evals.comparison.decisions import decided, excludes_zero, points
 from mulfact.evals.comparison.runs import Run, stages_of
 from mulfact.modeling.posttraining.readiness_record import decision
@@ -19,7 +20,7 @@ def conclude(results: Results) -> dict[str, Any]:
     outcome.sort(key=lambda entry: entry["role"] != "primary")
     may: list[str] = []
     may_not: list[str] = []
-    for part in (primary, attribution, variants, secondary, limits, compute, equivalent, room, reach):
+    for part in (primary, attribution, variants, secondary, limits, compute, sight, equivalent, room, reach):
         allowed, forbidden = part(results, outcome)
         may += allowed
         may_not += forbidden
@@ -171,14 +172,38 @@ def room(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], li
     ]
 
 
+def sight(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return which declared controls and variants the intervals tell from their arm: what the primary outcome can see.
+
+    A variant counts behind the fixed sequence, so a difference that is plain to see may be undecided.
+    """
+    task = outcome[0]["task"]
+    if not results["controls"]["runs"] or outcome[0]["limit"]:
+        return [], []
+    known = [(entry["condition"], entry["reference"], entry) for entry in outcome[1:]]
+    known += [
+        (f"{name} ({100 * (control['training'] - 1):+.3g}% training)".replace("-", "−"), control["arm"], entry)
+        for name, control in results["controls"]["runs"].items()
+        if (entry := control["tasks"].get(task)) is not None
+    ]
+    told: dict[bool, list[str]] = {True: [], False: []}
+    for name, arm, entry in known:
+        told[excludes_zero(entry)].append(f"{name} from {arm}: {points(entry['difference'])} ({interval(entry)})")
+    level = f"by {results['confidence_level']:.0%} intervals, uncorrected and no test"
+    seen = f"What {task} can see ({level}): it tells {', '.join(told[True])}."
+    unseen = f"That {task} would have shown what it does not ({level}): it does not tell {', '.join(told[False])}."
+    return [seen] if told[True] else [], [unseen] if told[False] else []
+
+
 def equivalent(results: Results, outcome: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return how much training the primary differences are worth, by the declared controls."""
+    """Return how much training the primary differences are worth, by the declared controls: of those that count."""
     if not results["controls"]["runs"]:
         return [], [
             "How much training the effect is worth: no declared control was run, an arm with more or fewer steps "
             "(make experiment CONTROLS=...)."
         ]
-    found = [entry for entry in outcome if excludes_zero(entry) and not entry["limit"]]
+    counts = [entry for entry in outcome if results["exploratory"] or decided(entry, results)]
+    found = [entry for entry in counts if excludes_zero(entry) and not entry["limit"]]
     may = [f"{entry['condition']}: {worth(entry)}." for entry in found if entry["equivalent_compute"] is not None]
     if found and not may:
         return [], [
@@ -193,9 +218,10 @@ def worth(entry: Mapping[str, Any]) -> str:
     equal = entry["equivalent_compute"]
     share, (low, high) = equal["share"], equal["interval"]
     beyond = ", beyond what the controls span" if equal["extrapolated"] else ""
+    upwards = f"to {high:+.0%}" if high < MOST_TRAINING else "and more, without a bound"
     return (
         f"the difference to {entry['reference']} on {entry['task']} is as much as {abs(share):.0%} "
-        f"{'more' if share > 0 else 'less'} training ({low:+.0%} to {high:+.0%}{beyond})"
+        f"{'more' if share > 0 else 'less'} training ({low:+.0%} {upwards}{beyond})"
     ).replace("-", "−")
 
 

@@ -19,6 +19,7 @@ from mulfact.evals.comparison.significance import estimate_difference
 Runs = Mapping[tuple[str, int], Run]
 Entry = dict[str, Any]
 FURTHEST = 5.0  # logarithm of a factor of training beyond which nothing is said
+MOST_TRAINING = exp(FURTHEST) - 1  # as a share: where an interval ends here, it has no end that means anything
 
 
 def check_controls(arguments: CompareArguments, arms: Runs, controls: Runs) -> None:

@@ -6,6 +6,7 @@ import pytest
 from fabricated_results import fabricate
 
 from mulfact.evals.comparison.conclusion import conclude
+from mulfact.evals.comparison.controls import equivalent
 
 
 def results_with(seeds: int = 3, arms: tuple[str, ...] = ("baseline", "mulfact"), **primary: Any) -> dict[str, Any]:
@@ -166,14 +167,22 @@ def test_without_a_declared_control_no_compute_is_named() -> None:
 def test_an_effect_is_told_as_training() -> None:
     equal = {"share": 0.12, "interval": [0.05, 0.31], "extrapolated": True}
     results = results_with(**FOUND, equivalent_compute=equal)
-    results["controls"]["runs"] = {"baseline_more": {}}
+    results["controls"]["runs"] = {"baseline_more": {"arm": "baseline", "training": 1.1, "tasks": {}}}
     assert (
         "mulfact: the difference to baseline on gsm8k_cot is as much as 12% more training (+5% to +31%, beyond what "
         "the controls span)."
     ) in texts(results)[1]
     results = results_with(**FOUND)
-    results["controls"]["runs"] = {"baseline_more": {}}
+    results["controls"]["runs"] = {"baseline_more": {"arm": "baseline", "training": 1.1, "tasks": {}}}
     assert "the declared controls do not show that more steps raise gsm8k_cot" in texts(results)[2]
+
+
+def test_an_interval_of_training_that_has_no_end_names_none() -> None:
+    slope = (0.3, 0.144, 22)  # just shown to rise, as a single control with few seeds may have it
+    equal = equivalent({"difference": 0.07, "standard_error": 0.01}, slope, 0.95, [0.9])
+    results = results_with(**FOUND, equivalent_compute=equal)
+    results["controls"]["runs"] = {"baseline_less": {"arm": "baseline", "training": 0.9, "tasks": {}}}
+    assert "as much as 26% more training (+11% and more, without a bound, beyond what" in texts(results)[1]
 
 
 def test_descriptive_outcomes_are_never_concluded() -> None:
@@ -237,3 +246,38 @@ def test_a_length_limit_that_cuts_gold_completions_is_told(
     may_not = texts(results)[2]
     assert ("That the length limit of gsm8k_cot played no part" in may_not) == bool(told)
     assert told in may_not
+
+
+def with_control(results: dict[str, Any], difference: float, interval: list[float]) -> dict[str, Any]:
+    less = {
+        "arm": "baseline",
+        "training": 0.9,
+        "tasks": {"gsm8k_cot": {"difference": difference, "interval": interval}},
+    }
+    results["controls"]["runs"] = {"baseline_less": less}
+    return results
+
+
+def test_what_the_outcome_can_see_is_told_where_the_sequence_ended_before_it() -> None:
+    results = with_control(results_with(arms=("baseline", "mulfact", "canonical", "digits")), -0.03, [-0.05, -0.01])
+    row = next(row for row in results["differences"] if row["primary"] and row["condition"] == "digits")
+    row.update(difference=0.2, interval=[0.17, 0.23], p_adjusted=0.7)
+    _, may, may_not = texts(results)
+    assert (
+        "What gsm8k_cot can see (by 95% intervals, uncorrected and no test): it tells digits from baseline: +20.0 "
+        "(+17.0 to +23.0), baseline_less (−10% training) from baseline: −3.0 (−5.0 to −1.0)."
+    ) in may
+    assert "it does not tell canonical from baseline: 0.0 (−2.0 to +2.0)." in may_not
+    results = with_control(results_with(arms=("baseline", "mulfact", "digits")), 0.0, [-0.02, 0.02])
+    _, may, may_not = texts(results)
+    assert "can see" not in may
+    assert "it does not tell digits from baseline: 0.0 (−2.0 to +2.0), baseline_less (−10% training) from" in may_not
+
+
+def test_a_difference_that_does_not_count_is_worth_nothing_in_training() -> None:
+    results = with_control(results_with(arms=("baseline", "mulfact", "digits")), -0.03, [-0.05, -0.01])
+    row = next(row for row in results["differences"] if row["primary"] and row["condition"] == "digits")
+    row.update(FOUND, equivalent_compute={"share": 0.12, "interval": [0.05, 0.31], "extrapolated": True})
+    assert "digits: the difference to baseline on gsm8k_cot is as much as" in texts(results)[1]
+    row.update(p_adjusted=0.7)
+    assert "is as much as" not in texts(results)[1]
