@@ -36,7 +36,7 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
         "tested": others[0],
         "attribution": dict.fromkeys(others[1:], "something else"),
         "controls": {"runs": {}},
-        "protocol": {"sha256": "ab" * 32, "deviations": [],
+        "protocol": {"sha256": "ab" * 32, "plan": None, "deviations": [],
                      "exploratory_because": ["too few seeds"] if len(seeds) < 3 else [],
                      "looks": [{"seeds": seeds, "conditions": conditions, "date": "2026-11-28"}],
                      "fallback": "GRPO is not compared: its gate stopped runs." if gated else None},

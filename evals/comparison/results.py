@@ -94,6 +94,7 @@ def build_results(planned: CompareArguments, loaded: Runs, looks: Sequence[dict[
         "readiness": readiness(runs),
         "protocol": {
             "sha256": hash_file(Path(arguments.protocol)),
+            "plan": arguments.plan and {"path": arguments.plan, "sha256": hash_file(Path(arguments.plan))},
             "exploratory_because": exploratory,
             "looks": [*looks, {"seeds": arguments.seeds, "conditions": arguments.conditions, "date": today()}],
             "fallback": fallback(runs, stage),

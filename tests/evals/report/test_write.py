@@ -135,6 +135,20 @@ def test_a_newcomer_reads_the_question_and_what_each_arm_is(write: Write) -> Non
     assert line.endswith("It adds 81 tokens, from `<MUL_1_1>` for `1*1` to `<MUL_9_9>` for `9*9`.")
 
 
+def test_a_study_names_its_plan_and_an_outcome_says_where_seeds_were_paired(write: Write, tmp_path: Path) -> None:
+    assert "This is a study" not in write(2, 1)[2]
+    assert "a variance of its own between its seeds." in write(2, 1)[2]
+    results = fabricate(ARMS[:2], [0, 1, 2])
+    results["protocol"]["plan"] = {"path": "docs/studies/one/plan.md", "sha256": "cd" * 32}
+    (row,) = [row for row in results["differences"] if row["primary"]]
+    row["seeds_paired"] = True
+    write_report(results, tmp_path)
+    html, text = (tmp_path / "report.html").read_text(), (tmp_path / "results.md").read_text()
+    assert f"plan <code>docs/studies/one/plan.md</code>, SHA-256 <code>{'cd' * 32}</code>" in html
+    assert f"plan docs/studies/one/plan.md, SHA-256 `{'cd' * 32}`" in text
+    assert "between its seeds, but on gsm8k_cot after GRPO, where seeds" in html
+
+
 def test_an_arm_of_ones_own_is_described_by_its_tokens(tmp_path: Path) -> None:
     results = fabricate(["plain", "fractions"], [0])
     half = {"token": "one half", "text": "one half"}
