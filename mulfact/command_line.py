@@ -35,30 +35,32 @@ class Variable(argparse.Action):
 
 
 class Conditions(Variable):
-    name, expected = "CONDITIONS", "names of arms, divided by spaces"
+    name, expected = "CONDITIONS", "names of arms, divided by spaces, each once"
 
     def read(self, words: Sequence[str]) -> list[str]:
-        if not words or any("," in word for word in words):
+        if not words or any("," in word for word in words) or len(set(words)) < len(words):
             raise ValueError
         return list(words)
 
 
 class Seeds(Variable):
-    name, expected = "SEEDS", f"whole numbers from 0 to {LARGEST_SEED}, divided by spaces"
+    name, expected = "SEEDS", f"whole numbers from 0 to {LARGEST_SEED}, divided by spaces, each once"
 
     def read(self, words: Sequence[str]) -> list[int]:
         seeds = [int(word) for word in words if word.isdecimal() and str(int(word)) == word]  # 007 is another folder
-        if not words or len(seeds) < len(words) or max(seeds) > LARGEST_SEED:
+        if not words or len(set(seeds)) < len(words) or max(seeds) > LARGEST_SEED:
             raise ValueError
         return seeds
 
 
 class Number(Variable):
-    """One whole number, from 1."""
+    """One whole number, from `least`."""
+
+    least: ClassVar[int] = 1
 
     def read(self, words: Sequence[str]) -> int:
         (word,) = words
-        if int(word) < 1:
+        if int(word) < self.least:
             raise ValueError
         return int(word)
 
@@ -73,6 +75,10 @@ class Processes(Number):
 
 class Pairs(Number):
     name, expected = "PAIRS", "the number of pairs of arms, from 1"
+
+
+class Blocks(Number):
+    name, expected, least = "BLOCKS", "the number of blocks of runs to make now, from 0", 0
 
 
 class Price(Variable):

@@ -53,6 +53,11 @@ def parse_custom_tokens(entries: Iterable[Any]) -> tuple[FactToken, ...]:
         for pattern in token.patterns:
             if pattern in owner:
                 raise UserError(f"{KEY}: {pattern!r} stands for {owner[pattern]} and for {token.token}")
+            if named := [other.token for other in tokens if other.token in pattern and other.token != other.text]:
+                raise UserError(
+                    f"{KEY}: the pattern {pattern!r} holds {named[0]}, the name of a token, which would be read again "
+                    "where it was written; choose another name"
+                )
             owner[pattern] = token.token
     for pattern in owner:
         for other in owner:

@@ -173,7 +173,7 @@ def peak_flops(gpu: str) -> tuple[str, float]:
     for name, peak in PEAK_FLOPS.items():
         if wanted in (name.casefold(), name.casefold().removeprefix("rtx ")):
             return name, peak
-    raise UserError(f"--gpu {gpu}: its peak is not known; choose one of cpu, {', '.join(PEAK_FLOPS)}")
+    raise UserError(f"GPU is {gpu!r}: its peak is not known; choose one of cpu, {', '.join(PEAK_FLOPS)}")
 
 
 def plan_run(stages: dict[str, dict[str, Any]], peak: float) -> tuple[ModelShape, list[StagePlan]]:

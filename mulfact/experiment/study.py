@@ -22,6 +22,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mulfact.command_line import Blocks, Jobs
 from mulfact.errors import UserError, command
 from mulfact.halves import half_names
 from mulfact.layout import (
@@ -243,8 +244,8 @@ def follow(words: list[str]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run what is missing of a pre-registered study, then its analysis.")
     parser.add_argument("--name", required=True, help="a folder of docs/studies with plan.md and study.yaml")
-    parser.add_argument("--jobs", type=int, default=2, help="runs side by side")
-    parser.add_argument("--blocks", type=int, help="make at most so many blocks of runs now")
+    parser.add_argument("--jobs", nargs="*", action=Jobs, default=2, help="runs side by side")
+    parser.add_argument("--blocks", nargs="*", action=Blocks, help="make at most so many blocks of runs now")
     options = parser.parse_args()
     study = read_study(options.name)
     plan = {"plan_committed": committed(study.folder / "plan.md"), "plan_sha256": hash_file(study.folder / "plan.md")}

@@ -8,11 +8,11 @@ import pytest
 
 from mulfact.command_line import Conditions, Jobs, Price, Seeds
 from mulfact.errors import UserError
-from mulfact.experiment import grid, plan, prepare
+from mulfact.experiment import grid, plan, prepare, study
 from mulfact.release import pull, push
 
-SEEDS = "expected whole numbers from 0 to 4294967295, divided by spaces"
-ARMS = "expected names of arms, divided by spaces"
+SEEDS = "expected whole numbers from 0 to 4294967295, divided by spaces, each once"
+ARMS = "expected names of arms, divided by spaces, each once"
 GRID = "--folder x --conditions baseline mulfact --seeds 0"
 
 
@@ -26,6 +26,11 @@ GRID = "--folder x --conditions baseline mulfact --seeds 0"
         (prepare, "--scale smoke --conditions baseline --seeds --experiment", f"SEEDS: found ''; {SEEDS}"),
         (prepare, "--scale smoke --conditions --seeds 0", f"CONDITIONS: found ''; {ARMS}"),
         (prepare, "--scale smoke --conditions baseline,mulfact", f"CONDITIONS: found 'baseline,mulfact'; {ARMS}"),
+        (prepare, "--scale smoke --conditions a --seeds 0 1 0", f"SEEDS: found '0 1 0'; {SEEDS}"),
+        (plan, "--scale smoke --conditions a b a", f"CONDITIONS: found 'a b a'; {ARMS}"),
+        (plan, "--scale smoke --gpu voodoo2", "GPU is 'voodoo2': its peak is not known"),
+        (study, "--name halves --blocks -1", "BLOCKS: found '-1'; expected the number of blocks of runs to make now"),
+        (study, "--name halves --jobs many", "JOBS: found 'many'"),
         (grid, f"{GRID} --jobs two", "JOBS: found 'two'; expected the number of cells that run at a time, from 1"),
         (grid, f"{GRID} --jobs 0", "JOBS: found '0'"),
         (grid, f"{GRID} --jobs --price 1", "JOBS: found ''"),

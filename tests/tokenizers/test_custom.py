@@ -71,6 +71,9 @@ def test_a_name_may_be_the_text_itself() -> None:
         ([entry("again and again")], "overlap"),
         ([entry("==")], "overlap"),
         ([entry("aa-bb"), entry("-", name="<B>")], "overlap"),
+        # One half would be written <A>, and that read again.
+        ([entry("one half"), entry("<A>", name="<B>")], "the pattern '<A>' holds <A>, the name of a token"),
+        ([entry("<B> an hour"), entry("b", name="<B>")], "the pattern '<B> an hour' holds <B>"),
     ],
 )
 def test_what_cannot_work_is_refused(entries: list, message: str) -> None:
