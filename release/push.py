@@ -27,9 +27,10 @@ from huggingface_hub.utils.sha import git_hash
 
 from mulfact.command_line import Conditions, Seeds
 from mulfact.errors import UserError, command
+from mulfact.layout import TRAINED
 from mulfact.provenance import hash_file
 from mulfact.release.hub import persist, told_in_a_line
-from mulfact.release.repositories import Kind, Repository, plan
+from mulfact.release.repositories import Kind, Repository, checkpoint_name, plan
 from mulfact.release.staging import check_public, stage_files
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def main() -> None:
             if arguments.replace and (repository.kind, repository.stage) == ("model", "pretrain"):
                 drop_points(api, f"{arguments.org}/{repository.name}", folders)
         print(f"all in one collection: {collect(api, arguments, list(folders))}")
+        for repo_id in left_over(api, cards):
+            print(f"{repo_id} is on the Hub and not in this report: delete it there (hf repos delete {repo_id})")
 
 
 def stage_all(arguments: PushArguments, cards: Cards, scratch: Path, token: str) -> dict[Repository, Path]:
@@ -166,6 +169,13 @@ def drop_points(api: HfApi, repo_id: str, repositories: Iterable[Repository]) ->
     for ref in persist(api.list_repo_refs, repo_id).branches:
         if ref.name.startswith("step-") and ref.name not in kept:
             persist(api.delete_branch, repo_id, branch=ref.name)
+
+
+def left_over(api: HfApi, cards: Cards) -> list[str]:
+    """Return the checkpoints of these runs on the Hub of a stage that is not compared: the gate stopped it since."""
+    stages = [stage for stage in TRAINED if stage not in cards.stages]
+    names = [cards.repo_id(checkpoint_name(cards.scale, *run, stage)) for run in cards.runs for stage in stages]
+    return [name for name in names if persist(api.repo_exists, name)]
 
 
 def set_tag(api: HfApi, repo_id: str, repo_type: str, revision: str, tag: str, message: str) -> None:

@@ -8,16 +8,18 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hub_faults import Fault
 from hub_server import READER, WRITER, HubServer
 from hub_store import small_blob
-from huggingface_hub import parse_eval_result_entries
+from huggingface_hub import HfApi, parse_eval_result_entries
 from release_commands import ORG, REPOSITORY, Client, push_command
 
 from mulfact.provenance import hash_file, write_json
+from mulfact.release.push import left_over
 
 SECRET = "hf_DistinctiveSecret0123456789"
 WEIGHTS = "model.safetensors"
@@ -145,6 +147,17 @@ def test_what_other_checkpoints_were_made_from_is_not_overwritten_unasked(
     assert f"{repo_id} on the Hub is of another run: its {path} is not that of {shared_dir}" in told
     assert store.repos.keys() == {(kind, repo_id)}
     assert store.repos[kind, repo_id].head == head
+
+
+def test_a_checkpoint_of_a_stage_that_is_no_longer_compared_is_named(hub: Client) -> None:
+    """The gate stopped GRPO, and an earlier push sent a checkpoint of it."""
+    earlier = f"{ORG}/mulfact-smoke-mulfact-seed0-grpo"
+    hub.server.store.create("model", earlier, private=True)
+    hub.server.store.create("model", f"{ORG}/mulfact-smoke-mulfact-seed0-sft", private=True)
+    runs, api = [("baseline", 0), ("mulfact", 0)], HfApi(endpoint=hub.server.url, token=WRITER)
+    for stages, named in ((["pretrain", "sft"], [earlier]), (["pretrain", "sft", "grpo"], [])):
+        cards = SimpleNamespace(stages=stages, runs=runs, scale="smoke", repo_id=lambda name: f"{ORG}/{name}")
+        assert left_over(api, cards) == named  # type: ignore[arg-type]
 
 
 def test_public_opens_what_was_private(hub: Client, shared_dir: Path) -> None:
