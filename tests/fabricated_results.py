@@ -75,6 +75,13 @@ def fabricate(conditions: list[str], seeds: list[int], gated: bool = False) -> d
                        "gsm8k", "attribution", dict.fromkeys(seeds, 0.01))
             for other in others[1:]
         ],
+        "interactions": [
+            {"condition": others[0], "reference": other, "stage": stages[-1], "products": "table_9", "sums": "sums_9",
+             "items": 81, "accuracy": {arm: {"table_9": 0.875, "sums_9": 0.25} for arm in (others[0], other)},
+             "difference": 0.333, "interval": [0.111, 0.555], "standard_error": 0.1,
+             "seeds": {str(seed): 0.333 for seed in seeds}, "limits": {"sums_9": "floor"}}
+            for other in others[1:]
+        ],
         "measures": [
             {"measure": "bits_per_byte", "stage": "pretrain", "task": "validation", "condition": arm,
              "seeds": {str(seed): 0.45 for seed in seeds}, "mean": 0.45, "difference": -0.0123 if place else None,

@@ -20,6 +20,7 @@ from mulfact.evals.comparison.conclusion import conclude, fallback
 from mulfact.evals.comparison.controls import check_controls, describe_controls, fill_equivalents
 from mulfact.evals.comparison.deviations import deviations, exploratory_because
 from mulfact.evals.comparison.estimates import accuracies, adjust, contrasts, differences, limits_of, tasks_of
+from mulfact.evals.comparison.interaction import interactions
 from mulfact.evals.comparison.learning import embeddings, halves_folders, learning, read_halves
 from mulfact.evals.comparison.outcomes import (
     curves,
@@ -110,6 +111,7 @@ def build_results(planned: CompareArguments, loaded: Runs, looks: Sequence[dict[
         "accuracy": measured,
         "differences": against_reference,
         "contrasts": against_others,
+        "interactions": interactions(arguments, runs, limits),
         "controls": describe_controls(arguments, extended, control_runs, list(dict.fromkeys([task, *benchmarks]))),
         "measures": companions,
         "spelling": spelling(arguments, companions),

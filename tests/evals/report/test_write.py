@@ -89,6 +89,16 @@ def test_the_page_stands_alone_and_is_well_formed(write: Write, arms: int, seeds
     assert not re.search(r"url\(|@import|<script|https?://", html)
 
 
+def test_products_are_held_against_sums_with_the_limits_of_their_tasks(write: Write) -> None:
+    folder, _, html = write(3, 2)
+    row = (
+        "| grpo | mulfact_strict | table_9, sums_9 | 87.5 | 87.5 | 25.0 | 25.0 | +33.3 [+11.1, +55.5]; sums_9: floor |"
+    )
+    assert row in (folder / "results.md").read_text().splitlines()
+    assert html.count("<h3>Products against sums</h3>") == 1
+    assert "Products against sums" not in write(2, 1)[2]
+
+
 def test_writing_twice_gives_the_same_page(write: Write, tmp_path: Path) -> None:
     folder, results, html = write(2, 1)
     write_report(results, tmp_path)
