@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mulfact.evals.comparison.strata import NO_FACTS
 from mulfact.evals.report.embedding_figures import embedding_figure
 from mulfact.evals.report.figure_style import Results, drawing, labels, looks, small_multiples, task_label
 from mulfact.evals.report.item_figures import error_figure, heatmap_figure
@@ -43,7 +44,7 @@ SEED_OFFSET = 0.05  # inches between an interval and the dots of its seeds
 def draw_figures(results: Results, folder: Path) -> dict[str, Path]:
     """Write every figure the results have data for as <folder>/<name>.png and return the paths by name, in order.
 
-    Names: pretrain, learning_<kind of fact>, not_known_yet, known_<kind of fact>,
+    Names: answer, pretrain, learning_<kind of fact>, not_known_yet, known_<kind of fact>,
     accuracy_<family>, forest_<family>, heatmap_accuracy, heatmap_usage, embeddings, errors_<family>, grpo,
     generated_tokens, fact_tokens.
     """
@@ -61,6 +62,7 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure, leaving out those without data."""
     families = labels(results["accuracy"], "family")
     drawers: list[tuple[str, Callable[[], Figure | None]]] = [
+        ("answer", lambda: answer_figure(results)),
         ("pretrain", lambda: pretrain_figure(results)),
         *[(f"learning_{name}", lambda name=name: learning_figure(results, name)) for name in learned(results)],
         ("not_known_yet", lambda: unknown_figure(results)),
@@ -190,6 +192,25 @@ def accuracy_figure(results: Results, family: str) -> Figure | None:
                 best = 100 * max(trivial.values())
                 axes.plot([best, best], [place - 0.42, place + 0.42], color="#AAAAAA", linewidth=2.2, zorder=0)
     figure.axes[0].set_xlim(left=min(0, figure.axes[0].get_xlim()[0]))
+    return figure
+
+
+def answer_figure(results: Results) -> Figure:
+    """Draw the accuracies on the primary outcome, on the rest of its problems, and on the whole sets of its family."""
+    row = next(row for row in results["differences"] if row["primary"])
+    part_of = {task: entry["stratum_of"] for task, entry in results["benchmarks"].items()}
+    whole = part_of[row["task"]] or row["task"]
+    tasks = [row["task"], f"{whole}_{NO_FACTS}", whole, *part_of]
+    chosen = [
+        entry
+        for task in dict.fromkeys(tasks)
+        for entry in results["accuracy"]
+        if (entry["task"], entry["stage"], entry["family"]) == (task, row["stage"], row["family"])
+        and (task in tasks[:3] or part_of[task] is None)
+    ]
+    figure = dot_plot(results, chosen, list(results["conditions"]), "mean", "accuracy (%)", scale=100)
+    figure.axes[0].set_xlim(0, 100)
+    figure.axes[0].get_yticklabels()[0].set_fontweight("bold")
     return figure
 
 

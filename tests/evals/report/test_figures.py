@@ -12,6 +12,7 @@ from mulfact.evals.report.figures import (
     GRPO_MEASURES,
     SHARES,
     accuracy_figure,
+    answer_figure,
     curve_table,
     draw_figures,
     figures,
@@ -22,7 +23,7 @@ from mulfact.evals.report.figures import (
 from mulfact.evals.report.item_figures import error_figure
 
 NAMES = [
-    "pretrain", "learning_products", "not_known_yet", "known_products",
+    "answer", "pretrain", "learning_products", "not_known_yet", "known_products",
     "accuracy_gsm8k", "accuracy_arithmetic", "accuracy_word_problem", "forest_gsm8k", "forest_arithmetic",
     "forest_word_problem", "heatmap_accuracy", "heatmap_usage", "embeddings", "errors_gsm8k", "errors_arithmetic",
     "errors_word_problem", "grpo", "generated_tokens", "fact_tokens",
@@ -53,7 +54,7 @@ def test_figures_without_data_are_left_out() -> None:
     for row in results["accuracy"]:
         row["fact_tokens"] = 0.0
     absent = {
-        *NAMES[:4],
+        *NAMES[1:5],
         "embeddings",
         "grpo",
         "heatmap_usage",
@@ -86,6 +87,25 @@ def test_many_arms_are_all_distinct_in_dots_and_in_lines() -> None:
         assert len({(getattr(look, one), str(getattr(look, other))) for look in drawn.values()}) == 37
     for part in ("colour", "marker", "line"):  # whatever a figure shows, the reference looks like no other
         assert getattr(reference, part) not in [getattr(look, part) for look in others]
+
+
+def test_the_answer_shows_the_primary_outcome_and_beside_it_what_it_is_a_part_of() -> None:
+    results = fabricate(["baseline", "mulfact"], [0, 1, 2])
+    whole = results["benchmarks"]["gsm8k_cot"]
+    for part in ("facts", "no_facts", "add"):
+        task = f"gsm8k_cot_{part}"
+        results["benchmarks"][task] = whole | {"stratum_of": "gsm8k_cot"}
+        for kind in ("accuracy", "differences"):
+            results[kind] += [row | {"task": task} for row in results[kind] if row["task"] == "gsm8k_cot"]
+    for row in results["differences"]:
+        row["primary"] = row["primary"] and row["task"] == "gsm8k_cot_facts"
+    (axes,) = answer_figure(results).axes
+    shown = {label.get_text(): label.get_fontweight() for label in axes.get_yticklabels()}
+    assert shown == {
+        "gsm8k_cot_facts": "bold", "gsm8k_cot_no_facts": "normal", "gsm8k_cot": "normal", "gsm8k_direct": "normal",
+    }  # fmt: skip
+    assert axes.get_xlim() == (0, 100)
+    assert axes.get_title() == "grpo"
 
 
 def test_the_forest_is_centred_on_zero_and_holds_each_difference() -> None:
