@@ -1,5 +1,7 @@
 """The model card of a tokenizer: what it rewrites, how it is loaded, and every one of its facts."""
 
+import re
+
 from mulfact.tokenizers.facts import Facts, FactSettings, FactToken, Subset
 from mulfact.tokenizers.placebo import Pair
 
@@ -97,8 +99,15 @@ def list_section(tokens: tuple[FactToken, ...]) -> list[str]:
         "",
         "| token | text | read from |",
         "|---|---|---|",
-        *(f"| `{t.token}` | `{t.text}` | {', '.join(f'`{pattern}`' for pattern in t.patterns)} |" for t in tokens),
+        *(f"| {code(t.token)} | {code(t.text)} | {', '.join(map(code, t.patterns))} |" for t in tokens),
     ]
+
+
+def code(text: str) -> str:
+    """Return a text of the user's as code in a cell of a Markdown table, whatever signs are in it."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence, room = "`" * (longest + 1), " " if text[:1] == "`" or text[-1:] == "`" else ""
+    return f"{fence}{room}{text}{room}{fence}".replace("|", "\\|")
 
 
 def placebo_section(pairs: list[Pair]) -> list[str]:
