@@ -278,7 +278,7 @@ def test_the_command_line_alone_moves_the_output_folder(recipes: Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["../arms/mulfact", "/etc/passwd", "../../x"])
 def test_an_arm_is_a_name_and_not_a_path(recipes: Path, name: str) -> None:
-    with pytest.raises(UserError, match="arm '.*: expected up to 64 letters"):
+    with pytest.raises(UserError, match="arm '.*: expected up to 31 letters"):
         compose(recipes, "smoke", name, 0)
 
 
