@@ -15,7 +15,7 @@ import yaml
 from hub_faults import Fault
 from hub_server import READER, WRITER, HubServer
 from hub_store import small_blob
-from huggingface_hub import HfApi, parse_eval_result_entries
+from huggingface_hub import HfApi, constants, parse_eval_result_entries
 from release_commands import ORG, REPOSITORY, Client, push_command
 
 from mulfact.provenance import hash_file, write_json
@@ -149,8 +149,11 @@ def test_what_other_checkpoints_were_made_from_is_not_overwritten_unasked(
     assert store.repos[kind, repo_id].head == head
 
 
-def test_a_checkpoint_of_a_stage_that_is_no_longer_compared_is_named(hub: Client) -> None:
+def test_a_checkpoint_of_a_stage_that_is_no_longer_compared_is_named(
+    hub: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The gate stopped GRPO, and an earlier push sent a checkpoint of it."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the local Hub is asked from this process
     earlier = f"{ORG}/mulfact-smoke-mulfact-seed0-grpo"
     hub.server.store.create("model", earlier, private=True)
     hub.server.store.create("model", f"{ORG}/mulfact-smoke-mulfact-seed0-sft", private=True)
