@@ -9,6 +9,8 @@ for, each of the two is ahead of the other where its own facts are asked. What b
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from mulfact.evals.compare_arguments import CompareArguments
 from mulfact.evals.comparison.estimates import matrix, tasks_of, units_of
 from mulfact.evals.comparison.runs import Run, stages_of
@@ -51,24 +53,27 @@ def operation_of(run: Run) -> str | None:
 
 def interaction(arguments: CompareArguments, runs: Runs, other: str, stage: str, products: str, sums: str) -> Entry:
     """Return the interaction in one phrasing. An item is a pair of operands, right as product minus right as sum."""
-    seeds, tested, tasks = arguments.seeds, arguments.tested, (products, sums)
-    correct = {
-        arm: {task: matrix(runs, arm, seeds, stage, task, "correct") for task in tasks} for arm in (tested, other)
-    }
-    second, first = (correct[arm][products] - correct[arm][sums] for arm in (tested, other))
+
+    def answers(condition: str) -> dict[str, np.ndarray]:
+        return {task: matrix(runs, condition, arguments.seeds, stage, task, "correct") for task in (products, sums)}
+
+    tested, others = answers(arguments.tested), answers(other)
+    first, second = others[products] - others[sums], tested[products] - tested[sums]
     estimate = estimate_difference(first, second, arguments.confidence_level, units=units_of(runs, stage, products))
     return {
-        "condition": tested,
+        "condition": arguments.tested,
         "reference": other,
         "stage": stage,
         "products": products,
         "sums": sums,
         "items": second.shape[1],
-        "accuracy": {
-            arm: {task: float(of_task.mean()) for task, of_task in each.items()} for arm, each in correct.items()
-        },
+        "accuracy": {arguments.tested: means(tested), other: means(others)},
         "difference": estimate.mean,
         "interval": [max(estimate.low, -2.0), min(estimate.high, 2.0)],
         "standard_error": estimate.variance.standard_error,
-        "seeds": dict(zip(map(str, seeds), (second - first).mean(axis=1).tolist(), strict=True)),
+        "seeds": dict(zip(map(str, arguments.seeds), (second - first).mean(axis=1).tolist(), strict=True)),
     }
+
+
+def means(answers: Mapping[str, np.ndarray]) -> dict[str, float]:
+    return {task: float(correct.mean()) for task, correct in answers.items()}
