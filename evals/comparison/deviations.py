@@ -58,9 +58,12 @@ def exploratory_because(
             f"{MINIMUM_SEEDS})"
         )
     if arguments.plan is not None:
-        other = [run.name for run in runs.values() if plan_of(run) != hash_file(Path(arguments.plan))]
+        other = [run.name for run in runs.values() if study_record(run).get("plan_sha256") != hash_file(Path(arguments.plan))]
         if other:
             found.append(f"these ran under another text of the plan, or under none: {in_row(other)}")
+        left_out = {seed for run in runs.values() for seed in study_record(run).get("seeds", [])} - set(seeds)
+        if left_out:
+            found.append(f"the study was closed before its end: it was to have the seeds {in_row(sorted(left_out))} too")
     elif text_of_protocol(arguments, runs):
         found.append("not every stage is known to have run under the protocol's text as it is now")
     if arguments.plan is None and benchmarks[arguments.primary_task]["source"] == "synthetic":
@@ -75,10 +78,11 @@ def exploratory_because(
     return found
 
 
-def plan_of(run: Run) -> str | None:
-    """Return the SHA-256 of the plan under which a run was recorded; None where it belongs to no study."""
+def study_record(run: Run) -> dict[str, Any]:
+    """Return under which plan a run was recorded, and among which seeds; empty where it belongs to no study."""
     path = run.folder / STUDY_RECORD
-    return str(read_json(path)["plan_sha256"]) if path.is_file() else None
+    record: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return record
 
 
 def in_row(values: Iterable[Any]) -> str:

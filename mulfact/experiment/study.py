@@ -7,7 +7,8 @@ docs/studies/<name>/plan.md says what is asked and how it will be answered, stud
 Runs are made in blocks, all arms of a seed or both halves of a pair, in the order of the seeds: whatever the time left
 allows is a balanced design, and no result decides how many blocks there are. When a run ends, its record goes to
 runs/<arm>/seed-<n> beside the plan: what the analysis reads, and no weights. A recorded run is never made again, so
-records that are committed let another machine go on. The analysis starts when every run has a record, not before.
+records that are committed let another machine go on. The analysis starts when every run has a record, not before; a
+study that is closed early, by fewer seeds in study.yaml, is exploratory, for its records say how many it was to have.
 """
 
 import argparse
@@ -149,7 +150,8 @@ def record_run(study: Study, condition: str, seed: int, plan: dict[str, str]) ->
             copy(path, target.parent / "tokens" / path.name, whole)
     for provenance in (*target.rglob(PROVENANCE), *(target.parent / "tokens").glob(PROVENANCE)):
         account_for_copies(provenance.parent)
-    write_json(target / STUDY_RECORD, {"study": study.name, "condition": condition, "seed": seed, **plan})
+    asked = {"pairs": study.pairs} if study.pairs else {"seeds": study.seeds}
+    write_json(target / STUDY_RECORD, {"study": study.name, "condition": condition, "seed": seed, **asked, **plan})
     return target
 
 
@@ -248,6 +250,7 @@ def main() -> None:
     parser.add_argument("--blocks", nargs="*", action=Blocks, help="make at most so many blocks of runs now")
     options = parser.parse_args()
     study = read_study(options.name)
+    committed(study.folder / STUDY)
     plan = {"plan_committed": committed(study.folder / "plan.md"), "plan_sha256": hash_file(study.folder / "plan.md")}
     blocks = list(study.blocks())
     made = 0

@@ -76,6 +76,23 @@ def test_a_plan_that_was_fixed_before_the_runs_stands_in_for_the_protocol(
     assert len(exploratory_because(planned, runs, benchmarks, [])) == 1
 
 
+def test_a_study_with_fewer_seeds_than_its_runs_were_recorded_for_is_exploratory(
+    experiment: CompareArguments, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.md"
+    plan.write_text("Three seeds.")
+    planned = replace(experiment, plan=str(plan))
+    runs, benchmarks = load(experiment), {experiment.primary_task: {"source": "synthetic"}}
+    for run in runs.values():
+        write_json(run.folder / STUDY_RECORD, {"plan_sha256": hash_file(plan), "seeds": experiment.seeds})
+    assert exploratory_because(planned, runs, benchmarks, []) == []
+    last = list(runs.values())[-1]
+    write_json(last.folder / STUDY_RECORD, {"plan_sha256": hash_file(plan), "seeds": [*experiment.seeds, 3, 4]})
+    assert exploratory_because(planned, runs, benchmarks, []) == [
+        "the study was closed before its end: it was to have the seeds 3, 4 too"
+    ]
+
+
 def test_the_recipe_is_what_the_protocol_fixes() -> None:
     compare, gate = defaults("compare"), defaults("readiness")
     compare["attribution"] = list(compare["attribution"])

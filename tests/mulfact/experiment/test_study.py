@@ -1,5 +1,6 @@
 """A study: its plan comes first, its runs are made in blocks, and a recorded run is never made again."""
 
+import json
 import os
 import shutil
 import signal
@@ -147,7 +148,18 @@ def test_a_study_goes_on_from_its_records_and_is_analysed_once_all_are_there(
     assert blocks == [["CONDITIONS=mulfact", "SEEDS=0"], ["CONDITIONS=baseline mulfact", "SEEDS=1"]]
     comparison = next(words for words in made if "evals/compare.py" in words)
     assert comparison[comparison.index("--plan") + 1] == "docs/studies/road/plan.md"
-    assert len(list(records.rglob(STUDY_RECORD))) == 4
+    found = [json.loads(path.read_text()) for path in records.rglob(STUDY_RECORD)]
+    assert [record["seeds"] for record in found] == [[0, 1]] * 4
+
+
+def test_which_runs_a_study_takes_is_committed_as_its_plan_is(
+    made: list[list[str]], checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = checkout / "docs/studies/road/study.yaml"
+    path.write_text(path.read_text().replace("- 1\n", ""))
+    with pytest.raises(SystemExit, match=r"study.yaml is not committed as it is"):
+        study(monkeypatch)
+    assert not made
 
 
 @pytest.mark.parametrize(("number", "reached"), [(signal.SIGTERM, "study"), (signal.SIGINT, "both")])
