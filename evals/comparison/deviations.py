@@ -58,12 +58,14 @@ def exploratory_because(
             f"{MINIMUM_SEEDS})"
         )
     if arguments.plan is not None:
-        other = [run.name for run in runs.values() if study_record(run).get("plan_sha256") != hash_file(Path(arguments.plan))]
+        made_under = {run.name: study_record(run) for run in runs.values()}
+        text = hash_file(Path(arguments.plan))
+        other = [name for name, record in made_under.items() if record.get("plan_sha256") != text]
         if other:
             found.append(f"these ran under another text of the plan, or under none: {in_row(other)}")
-        left_out = {seed for run in runs.values() for seed in study_record(run).get("seeds", [])} - set(seeds)
+        left_out = sorted({seed for record in made_under.values() for seed in record.get("seeds", [])} - set(seeds))
         if left_out:
-            found.append(f"the study was closed before its end: it was to have the seeds {in_row(sorted(left_out))} too")
+            found.append(f"the study was closed before its end: it was to have the seeds {in_row(left_out)} too")
     elif text_of_protocol(arguments, runs):
         found.append("not every stage is known to have run under the protocol's text as it is now")
     if arguments.plan is None and benchmarks[arguments.primary_task]["source"] == "synthetic":
