@@ -155,7 +155,7 @@ SETTINGS = --outputs $(OUTPUTS) --scale $(SCALE) --processes $(PROCESSES) --give
 # Composes the recipes and says how the experiment stands, before the make below is asked what to do.
 PREPARE = python -m mulfact.experiment.prepare $(SETTINGS)
 RUN_NAMES = --conditions $(CONDITIONS) $(if $(CONTROLS),--controls $(CONTROLS)) --seeds $(SEEDS)
-PLAN = python -m mulfact.experiment.plan $(SETTINGS) --conditions $(CONDITIONS) $(CONTROLS) --seeds $(SEEDS)
+PLAN = python -m mulfact.experiment.plan $(SETTINGS) $(RUN_NAMES)
 SHOW = python -m mulfact.experiment.show
 # In front of each stage: what is finished, by its record, is not made again.
 ONCE = exec python -m mulfact.experiment.once $<

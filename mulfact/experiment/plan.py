@@ -32,7 +32,7 @@ from mulfact.modeling.posttraining.processes import divide
 from mulfact.modeling.pretraining.progress import clock
 from mulfact.modeling.pretraining.steps import resolve_steps
 from mulfact.provenance import query_gpus
-from mulfact.recipe import compose_runs
+from mulfact.recipe import compose_runs, controls_named
 
 # Share of the bf16 peak, GPT-2 124M on one H100 (docs/results/2026-11-23-h100-pilot): the whole loop reached 44.3%, its
 # bare step without torch.compile 28.5%, with Liger's loss 37.6%, and transformers' eager GPT-2, on which TRL's trainers
@@ -273,6 +273,7 @@ def main() -> None:
     parser.add_argument("--recipes", type=Path, default=Path("recipes"), help="the folder with base.yaml")
     parser.add_argument("--scale", required=True, help="a file of scales/, such as smoke")
     parser.add_argument("--conditions", nargs="*", action=Conditions, default=["baseline", "mulfact"])
+    parser.add_argument("--controls", nargs="*", default=[], help="files of controls/, such as baseline_more")
     parser.add_argument("--seeds", nargs="*", action=Seeds, default=[0])
     parser.add_argument("--gpu", default="h100", help=f"cpu, or one of {', '.join(PEAK_FLOPS)}")
     parser.add_argument("--price", nargs="*", action=Price, help="dollars for an hour of one device")
@@ -290,10 +291,11 @@ def main() -> None:
     settings, overrides = remembered.of(options)
     if (told := settings.told()) and not options.only_warn:
         print(told)
-    chosen = [(condition, options.seeds[0]) for condition in options.conditions]
+    trained = [*options.conditions, *controls_named(options.recipes, options.controls)]
+    chosen = [(condition, options.seeds[0]) for condition in trained]
     stages, *_ = compose_runs(options.recipes, options.scale, chosen, overrides, {"outputs": options.outputs})
     shape, plans = plan_run(stages, peak)
-    runs, devices = len(options.conditions) * len(options.seeds), stages["pretrain"]["num_processes"]
+    runs, devices = len(trained) * len(options.seeds), stages["pretrain"]["num_processes"]
     if warning := memory_warning(plans, min(options.jobs, runs)):
         print(f"warning: {warning}", file=sys.stderr)
     if options.only_warn:
@@ -308,7 +310,7 @@ def main() -> None:
         "token of a batch (assumed). Loading and compiling are not counted.",
         soft_wrap=True,
     )
-    console.print(disk_and_data(stages, shape, len(options.conditions), runs), soft_wrap=True)
+    console.print(disk_and_data(stages, shape, len(trained), runs), soft_wrap=True)
     if devices > 1:
         console.print(idle_devices(plans, devices, options.price), soft_wrap=True)
     benchmarks, compare = stages["benchmarks"], stages["compare"]

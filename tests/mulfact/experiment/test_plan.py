@@ -81,9 +81,10 @@ def run(monkeypatch: pytest.MonkeyPatch, repository: Path, *words: str) -> None:
 def test_the_table_has_every_stage_and_the_whole(
     monkeypatch: pytest.MonkeyPatch, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(monkeypatch, repository, "--scale", "smoke", "--gpu", "a100", "--price", "2.5", "--seeds", "0", "1", "2")
+    words = ("--gpu", "a100", "--price", "2.5", "--seeds", "0", "1", "2", "--controls", "baseline_more")
+    run(monkeypatch, repository, "--scale", "smoke", *words)
     output = capsys.readouterr().out
-    for row in ("pretrain", "sft", "grpo", "eval", "one run", "all 6 runs"):
+    for row in ("pretrain", "sft", "grpo", "eval", "one run", "all 9 runs"):
         assert row in output
     assert "1 x A100" in output
 
@@ -93,6 +94,7 @@ def test_the_table_has_every_stage_and_the_whole(
     [
         (["--gpu", "voodoo2"], "choose one of cpu, H200"),
         (["--price", "-1"], "PRICE: found '-1'"),
+        (["--controls", "baseline_mor"], "unknown control 'baseline_mor'; did you mean 'baseline_more'"),
         (["--set", "pretrain.n_layers=3"], "did you mean 'pretrain.n_layer'"),
     ],
 )
