@@ -44,7 +44,7 @@ PYTHON     ?= python3
 # Every variable that a command may name; a mistyped one would be taken in silence.
 VARIABLES := SCALE CONDITION SEED CONDITIONS SEEDS OUTPUTS OVERRIDES GSM8K JOBS PRICE GPU ACCELERATE PROCESSES \
 	PRETRAIN_ACCELERATE PYTHON VENV PAIRS CONTROLS LIVE WORKER AGAIN DRY FIGURE \
-	NAME BLOCKS NANOGPT TEXT FILES ORG PUBLIC REPLACE REVISION FLAVOR TIMEOUT GO MODEL RUNS LOGGED SHARED \
+	NAME BLOCKS NANOGPT TEXT FILES ORG PUBLIC REPLACE REVISION FLAVOR TIMEOUT GO MODEL RUNS LOGGED \
 	CUDA_% HF_% OMP_% MKL_% MALLOC_% NCCL_% TORCH_% TRITON_% PYTHON% TOKENIZERS_% XDG_% MULFACT_% MAKE% CI TMPDIR
 named = $(foreach name,$(.VARIABLES),$(if $(filter $(1),$(firstword $(origin $(name)))),$(name)))
 NAMED := $(call named,command)
@@ -53,7 +53,7 @@ $(foreach name,$(filter-out $(VARIABLES),$(NAMED)),$(error $(name)= is no variab
 # $(2) where this command, or its environment, names the variable $(1).
 NAMED_HERE = $(if $(filter command environment,$(firstword $(origin $(1)))),$(2))
 # On with 1, off when empty: PUBLIC=0 must not publish, nor AGAIN=no throw training away.
-SWITCHES := AGAIN DRY LIVE PUBLIC REPLACE GO LOGGED SHARED
+SWITCHES := AGAIN DRY LIVE PUBLIC REPLACE GO LOGGED
 $(foreach name,$(SWITCHES),$(if $(filter-out 1,$(value $(name))),$(if $(call NAMED_HERE,$(name),$(name)),$(error \
 	$(name) is '$(value $(name))': say $(name)=1 for yes, and $(name)= for no))))
 # What would run although it was only to be looked at.
@@ -157,7 +157,7 @@ PREPARE = python -m mulfact.experiment.prepare $(SETTINGS)
 RUN_NAMES = --conditions $(CONDITIONS) $(if $(CONTROLS),--controls $(CONTROLS)) --seeds $(SEEDS)
 PLAN = python -m mulfact.experiment.plan $(SETTINGS) $(RUN_NAMES)
 SHOW = python -m mulfact.experiment.show
-# In front of each stage: what is finished, by its record, is not made again.
+# In front of each stage: what is finished, by its record, is not made again, nor what another command is making.
 ONCE = exec python -m mulfact.experiment.once $<
 SUBMAKE = $(MAKE) --no-print-directory
 
@@ -202,7 +202,7 @@ worker: $(INSTALLED) ## a share of an experiment in a folder that machines share
 	@set -- $(RUNS); for _ in $$(seq $$(( $(WORKER) % $$# ))); do set -- "$$@" "$$1"; shift; done; failed=; \
 	for run; do arm=$$(basename "$$(dirname $$run)"); \
 		for made in eval/provenance.json ledger.json; do \
-			$(SUBMAKE) LOGGED=1 SHARED=1 CONDITION=$$arm SEED=$${run##*seed-} $$run/$$made || failed="$$failed $$run"; \
+			$(SUBMAKE) LOGGED=1 CONDITION=$$arm SEED=$${run##*seed-} $$run/$$made || failed="$$failed $$run"; \
 		done; \
 	done; test -z "$$failed" || { echo "error: not finished:$$failed; their logs/ say why" >&2; exit 1; }
 
@@ -297,11 +297,6 @@ ifdef LOGGED
 LOG = $(subst /recipes/,/logs/,$(<:.yaml=.log))
 SHELL := /bin/bash
 .SHELLFLAGS = -c $(if $<,'mkdir -p $(dir $(LOG)) && exec $$BASH -c "$$1" >> $(LOG) 2>&1' stage)
-endif
-# With SHARED=1 too, other machines work in the same folder: a stage waits for who has its lock, and is then looked at anew.
-ifdef SHARED
-LOCK = $(<D)/.$(notdir $(<:.yaml=.lock))
-.SHELLFLAGS = -c $(if $<,'mkdir -p $(dir $(LOG)) && exec >> $(LOG) 2>&1 9>> $(LOCK); flock 9; exec $$BASH -c "$$1"' stage)
 endif
 
 $(R)/corpus/provenance.json: $(R)/recipes/corpus.yaml $(R)/benchmarks/provenance.json

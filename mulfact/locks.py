@@ -1,4 +1,4 @@
-"""Who works in a folder: one experiment, one training at a time, by a lock that lasts as long as any of its processes.
+"""Who works in a folder: one experiment, one training, one stage at a time, by a lock that its processes hold.
 
     with experiment_lock(Path("outputs/smoke")) as lock:
         subprocess.Popen(["make", ...], stdin=lock)
@@ -44,6 +44,21 @@ def training_lock(training_dir: Path) -> Iterator[IO[bytes]]:
     told = "wait for it or stop it, then run the same command again"
     with hold(path, f"{training_dir}: another process trains there", told) as file:
         yield file
+
+
+def stage_lock(recipe: Path) -> IO[bytes]:
+    """Take the lock of the stage of a flat recipe, and return its file.
+
+    Waits for another process that has it, and says so. A program that takes this one's place (`os.exec`) keeps the
+    lock until it ends.
+    """
+    path = recipe.with_name(f".{recipe.stem}.lock")
+    file = path.open("a+b")
+    os.set_inheritable(file.fileno(), True)
+    if not taken(file):
+        print(f"{recipe}: another command is making it ({name_holders(path)}); waiting until it ends", flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return file
 
 
 @contextmanager

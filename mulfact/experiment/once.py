@@ -3,7 +3,8 @@
     python -m mulfact.experiment.once outputs/smoke/recipes/corpus.yaml python data_builders/corpus.py --config ...
     python -m mulfact.experiment.once --unfinished outputs/smoke/*/seed-*/recipes/eval.yaml    # prints those to do
 
-The Makefile puts it in front of each stage: make says what may have to be made, mulfact/finished.py whether it has.
+The Makefile puts it in front of each stage: make says what may have to be made, mulfact/finished.py whether it has. Two
+commands, on one machine or on several that share the folder, never make a stage at once: the second one waits.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from mulfact.experiment.cells import Cell
 from mulfact.experiment.standing import KEPT_HASHES, cell_of, examine_cell, loses
 from mulfact.finished import Hashes
 from mulfact.layout import TRAINED
+from mulfact.locks import stage_lock
 
 
 @command
@@ -30,10 +32,13 @@ def main() -> None:
         for recipe in (options.recipe, *map(Path, options.words)):
             if not renewed(recipe):
                 print(recipe)
-    elif renewed(options.recipe):
+        return
+    lock = stage_lock(options.recipe)  # which the command takes over
+    if renewed(options.recipe):
         print(f"{options.recipe}: finished before, by this recipe from these inputs")
     else:
         os.execvp(options.words[0], options.words)
+    lock.close()
 
 
 def renewed(recipe: Path) -> bool:

@@ -60,3 +60,19 @@ def test_a_run_that_fails_stops_no_other_and_is_named(workshop: Workshop) -> Non
     assert finished == {"mulfact/seed-0"}
     again = start(workshop, 0)
     assert again.wait(timeout=600) == 0, "the same command goes on"
+
+
+def test_two_commands_for_two_arms_make_what_both_need_once(workshop: Workshop) -> None:
+    started = [
+        subprocess.Popen(
+            workshop.command(f"CONDITION={arm}", target="pretrain"), cwd=workshop.folder, text=True,
+            env=workshop.environment(SLOW="0.5"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for arm in ("baseline", "mulfact")
+    ]  # fmt: skip
+    printed = [one.communicate(timeout=600)[0] for one in started]
+    assert [one.returncode for one in started] == [0, 0], printed
+    made = Counter(line.split()[2] for line in "".join(printed).splitlines() if line.startswith("seen by"))
+    for program in ("benchmarks", "corpus", "posttrain"):
+        assert made[f"data_builders/{program}.py"] == 1, f"{program}: made by one command, found by the other"
+    assert made["data_builders/tokens.py"] == 2, "one of each arm"
