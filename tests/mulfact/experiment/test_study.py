@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from mulfact.evals.comparison.runs import load_run
 from mulfact.experiment import study as module
 from mulfact.experiment.study import Study, committed, follow, read_study, record_run
 from mulfact.halves import half_names
-from mulfact.layout import STUDY_RECORD, scale_of
+from mulfact.layout import STUDY_RECORD, run_folder, scale_of
 from mulfact.provenance import PROVENANCE, input_hash, read_provenance
+from mulfact.recipe import compose
+from mulfact.settings import load_yaml
 
 ARMS = ["baseline", "mulfact"]
 
@@ -194,3 +197,20 @@ def test_a_signal_while_a_study_starts_something_leaves_nothing_behind(
     before = signal.getsignal(number)
     assert follow(["/bin/sh", "-c", "sleep 0.5"]) == status
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(("name", "stages"), [("road", ("pretrain", "sft", "grpo", "eval")), ("halves", ("pretrain",))])
+def test_a_published_study_is_repeated_with_the_settings_of_its_records(
+    name: str, stages: Sequence[str], repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    study = read_study(name)
+    for condition, seed in next(study.blocks()):
+        composed = compose(Path("recipes"), study.scale, condition, seed, study.overrides)
+        for stage in stages:
+            recorded = load_yaml(run_folder(study.records, condition, seed) / "recipes" / f"{stage}.yaml")
+            assert without_paths(composed[stage]) == without_paths(recorded), f"{condition}, {stage}"
+
+
+def without_paths(recipe: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in recipe.items() if "outputs/" not in str(value)}
