@@ -97,10 +97,10 @@ def test_arms_and_seeds_are_those_that_the_experiment_remembers_until_others_are
     def shown(target: str, *variables: str) -> str:
         return " ".join(make(repository, tmp_path, "-n", target, *variables).stdout.split())
 
-    assert "--conditions baseline canonical baseline_more --seeds 7 8" in shown("plan")
+    assert "--conditions baseline canonical --controls baseline_more --seeds 7 8" in shown("plan")
     assert "--conditions baseline canonical --controls baseline_more --seeds 7 8 --experiment" in shown("experiment")
     assert "outputs/smoke/canonical/seed-7/ledger.json" in shown("ledger")
-    assert "--conditions baseline canonical baseline_more --seeds 3" in shown("plan", "SEED=3")
+    assert "--conditions baseline canonical --controls baseline_more --seeds 3" in shown("plan", "SEED=3")
     assert "--given CONDITIONS CONTROLS SEEDS --conditions a b --seeds 0 1 --experiment" in shown(
         "experiment", "CONDITIONS=a b", "SEEDS=0 1", "CONTROLS="
     )
