@@ -163,7 +163,6 @@ SUBMAKE = $(MAKE) --no-print-directory
 
 .DEFAULT_GOAL := help
 .SECONDEXPANSION:
-.DELETE_ON_ERROR:
 
 help: ## list the targets
 	@grep -hE '^[a-z_ ]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-42s %s\n", $$1, $$2}'
@@ -376,7 +375,6 @@ else
 RUNS_EACH = $$(( ($(words $(RUNS)) + $(JOBS) - 1) / $(JOBS) ))
 $(RUNS:=/eval/provenance.json) &: $(RUNS:=/recipes/eval.yaml) $(call TRAINED,$(RUNS)) $(R)/benchmarks/provenance.json
 	python -m mulfact.experiment.once --unfinished $(filter %/recipes/eval.yaml,$^) | xargs -r -n $(RUNS_EACH) -P $(JOBS) python evals/evaluate.py --config
-.PRECIOUS: $(RUNS:=/eval/provenance.json)
 endif
 
 $(EVERY_RUN:=/ledger.json): $(R)/%/ledger.json: $(R)/%/recipes/ledger.yaml $$(call TRAINED,$(R)/$$*)
@@ -384,6 +382,12 @@ $(EVERY_RUN:=/ledger.json): $(R)/%/ledger.json: $(R)/%/recipes/ledger.yaml $$(ca
 
 $(R)/report/provenance.json: $(R)/recipes/compare.yaml $(RUNS:=/eval/provenance.json) $(RUNS:=/ledger.json) $(RUNS:=/curve/provenance.json)
 	$(ONCE) python evals/compare.py --config $<
+
+# A record appears whole, as the last act of its stage, and another command may have written it: make never deletes one.
+.PRECIOUS: $(patsubst %,$(R)/%/provenance.json,corpus base_tokenizer benchmarks posttrain report) \
+	$(foreach stage,tokenizer tokens lengths,$(EVERY_ARM:=/$(stage)/provenance.json)) \
+	$(foreach stage,pretrain_final curve sft_final readiness grpo_final eval,$(EVERY_RUN:=/$(stage)/provenance.json)) \
+	$(EVERY_RUN:=/grpo_stopped.json) $(EVERY_RUN:=/ledger.json)
 
 # ---------------------------------------------------------------- the Hub
 

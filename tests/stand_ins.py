@@ -2,8 +2,9 @@
 
     python tests/stand_ins.py data_builders/corpus.py --config outputs/smoke/recipes/corpus.yaml
 
-Takes SLOW seconds, and fails for the recipes that FAIL names; runs that GATED names have SFT checkpoints that find no
-answer. What the corpus and the rows for post-training hold depends on nothing in the benchmarks, unless SPOILED is set.
+Takes SLOW seconds, and fails for the recipes that FAIL names, with FAIL_LATE only when their products are there; runs
+that GATED names have SFT checkpoints that find no answer. What the corpus and the rows for post-training hold depends on
+nothing in the benchmarks, unless SPOILED is set.
 """
 
 import os
@@ -95,10 +96,12 @@ def main() -> None:
         recipes = [path for path in recipes if path.stem != "eval"]
     print("seen by", *sys.argv[1:3], *os.environ.get("WHO", "").split(), flush=True)
     time.sleep(float(os.environ.get("SLOW", 0)))
-    if any(str(path).endswith(name) for path in recipes for name in os.environ.get("FAIL", "-").split()):
+    unlucky = any(str(path).endswith(name) for path in recipes for name in os.environ.get("FAIL", "-").split())
+    if not unlucky or os.environ.get("FAIL_LATE"):
+        for path in recipes:
+            make_stage(path)
+    if unlucky:
         sys.exit("error: out of luck")
-    for path in recipes:
-        make_stage(path)
 
 
 if __name__ == "__main__":

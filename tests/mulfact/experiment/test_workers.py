@@ -76,3 +76,21 @@ def test_two_commands_for_two_arms_make_what_both_need_once(workshop: Workshop) 
     for program in ("benchmarks", "corpus", "posttrain"):
         assert made[f"data_builders/{program}.py"] == 1, f"{program}: made by one command, found by the other"
     assert made["data_builders/tokens.py"] == 2, "one of each arm"
+
+
+@pytest.mark.parametrize(
+    "product", ["corpus", "mulfact/tokens", "mulfact/seed-0/pretrain_final", "mulfact/seed-0/sft_final"]
+)
+def test_a_command_that_fails_takes_no_finished_product_along(workshop: Workshop, product: str) -> None:
+    """Another command may have made it meanwhile: make deletes what its own recipe was about, unless it is told not to."""
+    name = product.removesuffix("_final")
+    recipe = workshop.outputs / Path(name).parent / "recipes" / f"{Path(name).name}.yaml"
+    failing = {"FAIL": recipe.relative_to(workshop.folder).as_posix(), "FAIL_LATE": "1"}
+    failed = workshop.make("CONDITION=mulfact", target="sft", **failing)
+    assert failed.returncode == 2
+    assert "out of luck" in failed.stdout + failed.stderr
+    record = workshop.outputs / product / "provenance.json"
+    before = record.read_text()
+    again = workshop.make("CONDITION=mulfact", target="sft")
+    assert again.returncode == 0, again.stderr
+    assert record.read_text() == before, "it was not made again"
