@@ -3,8 +3,8 @@
     python tests/stand_ins.py data_builders/corpus.py --config outputs/smoke/recipes/corpus.yaml
 
 Takes SLOW seconds, and fails for the recipes that FAIL names, with FAIL_LATE only when their products are there; runs
-that GATED names have SFT checkpoints that find no answer. What the corpus and the rows for post-training hold depends on
-nothing in the benchmarks, unless SPOILED is set.
+that GATED names have SFT checkpoints that find no answer. What corpus and rows for post-training hold does not
+depend on the benchmarks, unless SPOILED is set.
 """
 
 import os

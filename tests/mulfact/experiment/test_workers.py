@@ -82,7 +82,7 @@ def test_two_commands_for_two_arms_make_what_both_need_once(workshop: Workshop) 
     "product", ["corpus", "mulfact/tokens", "mulfact/seed-0/pretrain_final", "mulfact/seed-0/sft_final"]
 )
 def test_a_command_that_fails_takes_no_finished_product_along(workshop: Workshop, product: str) -> None:
-    """Another command may have made it meanwhile: make deletes what its own recipe was about, unless it is told not to."""
+    """Another command may have made it meanwhile; by itself make deletes what the recipe that failed was for."""
     name = product.removesuffix("_final")
     recipe = workshop.outputs / Path(name).parent / "recipes" / f"{Path(name).name}.yaml"
     failing = {"FAIL": recipe.relative_to(workshop.folder).as_posix(), "FAIL_LATE": "1"}
