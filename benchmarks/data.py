@@ -23,7 +23,6 @@ from typing import Any
 import yaml
 
 from mulfact.data_builders.contamination.ngrams import NgramIndex
-from mulfact.data_builders.corpus import read_sources
 from mulfact.data_builders.corpus_arguments import CorpusArguments
 from mulfact.data_builders.mixture.build import CorpusBuild
 from mulfact.data_builders.storage.work_folder import WorkFolder
@@ -132,7 +131,7 @@ def main_process_speed(recipe: dict[str, Any]) -> float:
     CPU seconds, so that neither waiting for workers nor a busy machine counts.
     """
     arguments = CorpusArguments(**recipe)
-    sources = read_sources(arguments)
+    sources = arguments.read_sources()
     work = WorkFolder(arguments.output_dir, {})
     with Workers(arguments.num_workers) as workers:
         build = CorpusBuild(arguments, sources, work)

@@ -17,11 +17,11 @@ from mulfact.data_builders.mixture.build import SPLITS, CorpusBuild
 from mulfact.data_builders.mixture.documents import FACTS
 from mulfact.data_builders.sources.blocks import open_source
 from mulfact.data_builders.sources.readers import pin_revision
-from mulfact.data_builders.sources.settings import SourceSettings, from_mapping
+from mulfact.data_builders.sources.settings import SourceSettings
 from mulfact.data_builders.storage.card import write_card
 from mulfact.data_builders.storage.work_folder import WorkFolder
 from mulfact.data_builders.storage.workers import Workers
-from mulfact.data_builders.synthetic.documents import SyntheticSettings, diversity
+from mulfact.data_builders.synthetic.documents import diversity
 from mulfact.data_builders.synthetic.word_problems import TEMPLATES
 from mulfact.errors import UserError, command
 from mulfact.provenance import COUNTS, input_hash, stage_output, write_json
@@ -40,7 +40,7 @@ of the document; exact duplicates were left out across both splits."""
 @command
 def main() -> None:
     arguments = parse(CorpusArguments)
-    sources = [pin_revision(source) for source in read_sources(arguments)]
+    sources = [pin_revision(source) for source in arguments.read_sources()]
     files = [path for source in sources for path in source.paths()]
     inputs: list[str | Path] = [*files, *([arguments.benchmarks] if arguments.benchmarks else [])]
     with stage_output(arguments.output_dir, arguments, inputs, descriptions=COUNTS) as folder:
@@ -74,15 +74,6 @@ def describe(folder: Path, content: dict[str, Any], sources: list[SourceSettings
         licenses={source.name: source.license or ("mit" if source.generated else None) for source in sources},
         built_with="data_builders/corpus.py",
     )
-
-
-def read_sources(arguments: CorpusArguments) -> list[SourceSettings]:
-    """Return the settings of the sources. Raises UserError for an unknown key or a name used twice."""
-    sources: list[SourceSettings] = [from_mapping(SourceSettings, one, "corpus.sources") for one in arguments.sources]
-    names = [source.name for source in sources]
-    if not sources or len(set(names)) < len(names) or len(names) > 256:
-        raise UserError(f"corpus.sources has the names {names}: expected 1 to 256 sources, each with its own name")
-    return sources
 
 
 def build_key(arguments: CorpusArguments, sources: list[SourceSettings], files: list[Path]) -> dict[str, Any]:
@@ -167,7 +158,7 @@ def generator_report(build: CorpusBuild) -> dict[str, Any] | None:
     """Return how varied the synthetic text is, from its first SAMPLE_BYTES; None when the corpus has none."""
     if not (generated := [source for source in build.sources if source.generated]):
         return None
-    settings = from_mapping(SyntheticSettings, build.arguments.synthetic, "corpus.synthetic")
+    settings = build.arguments.read_synthetic()
     block = next(open_source(generated[0], settings, build.arguments.seed, SAMPLE_BYTES, None))
     return {"templates": len(TEMPLATES), "sample": diversity(block.texts())}
 

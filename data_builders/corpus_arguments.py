@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from mulfact.data_builders.sources.settings import SourceSettings, from_mapping
+from mulfact.data_builders.synthetic.documents import SECTION, SyntheticSettings
 from mulfact.errors import UserError
 
 
@@ -31,3 +33,17 @@ class CorpusArguments:
             raise UserError(f"corpus.validation_fraction is {self.validation_fraction}: expected above 0 and below 1")
         if self.overlap not in ("refuse", "drop"):
             raise UserError(f"corpus.overlap is {self.overlap!r}: expected refuse or drop")
+        self.read_sources()
+        self.read_synthetic()
+
+    def read_sources(self) -> list[SourceSettings]:
+        """Return the settings of the sources. Raises UserError for an unknown key or a name used twice."""
+        sources = [from_mapping(SourceSettings, one, "corpus.sources") for one in self.sources]
+        names = [source.name for source in sources]
+        if not sources or len(set(names)) < len(names) or len(names) > 256:
+            raise UserError(f"corpus.sources has the names {names}: expected 1 to 256 sources, each with its own name")
+        return sources
+
+    def read_synthetic(self) -> SyntheticSettings:
+        """Return the settings of the generator. Raises UserError for an unknown key or what cannot be written."""
+        return from_mapping(SyntheticSettings, self.synthetic, SECTION)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mulfact.data_builders.corpus_arguments import CorpusArguments
+from mulfact.data_builders.problem_sets.gsm8k import extra_set_rows
 from mulfact.data_builders.problem_sets.reasoning_gym_probes import GENERATORS, check_generators, task_of
 from mulfact.data_builders.problems.items import BENCHMARKS
 from mulfact.errors import UserError, unknown
@@ -77,6 +78,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], Mapping[str, tuple[str, ...]]
         "eval": ("max_cut_prompts",),
     }),
 )  # fmt: skip
+AMPLE = 10**9  # problems that a further set may join, whose number is not known yet
 WORD_PROBLEM_SETS = ("svamp", "multiarith", "asdiv", "math")
 
 REWARDS = "mulfact.evals.rewards"
@@ -168,6 +170,8 @@ def check_composed(stages: Mapping[str, Section]) -> None:
         )
     for stage in ("sft", "grpo"):
         check_options(stage, stages[stage])
+    for entry in stages["posttrain"]["extra_sets"]:
+        extra_set_rows(entry, own=AMPLE)
     check_generators(stages["benchmarks"]["reasoning_gym"])
     names = benchmark_names(stages["benchmarks"])
     for key, tasks in (

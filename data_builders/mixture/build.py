@@ -22,12 +22,11 @@ from mulfact.data_builders.corpus_arguments import CorpusArguments
 from mulfact.data_builders.mixture.documents import FACTS, Documents, Task, benchmark_index, hash64, prepare
 from mulfact.data_builders.mixture.seen_hashes import SeenHashes
 from mulfact.data_builders.sources.blocks import open_source
-from mulfact.data_builders.sources.settings import SourceSettings, from_mapping
+from mulfact.data_builders.sources.settings import SourceSettings
 from mulfact.data_builders.storage.corpus_files import read_documents, write_documents
 from mulfact.data_builders.storage.permutation import permutation
 from mulfact.data_builders.storage.work_folder import WorkFolder
 from mulfact.data_builders.storage.workers import Workers
-from mulfact.data_builders.synthetic.documents import SyntheticSettings
 from mulfact.errors import UserError
 from mulfact.provenance import write_json
 
@@ -96,7 +95,7 @@ class CorpusBuild:
 
     def tasks(self, source: SourceSettings) -> Iterator[Task]:
         arguments = self.arguments
-        synthetic = from_mapping(SyntheticSettings, arguments.synthetic, "corpus.synthetic")
+        synthetic = arguments.read_synthetic()
         # Small enough that the shares of the sources come out right, large enough that a worker is worth its while.
         block_size = min(max(arguments.target_bytes // 256, 4096), 1_000_000)
         position = self.tallies[source.name]["position"]

@@ -124,9 +124,9 @@ def load_extra_set(
 
 def extra_set_rows(entry: Mapping[str, Any], own: int) -> int:
     """Return how many problems an entry of extra_sets asks for. Raises UserError for an entry of another form."""
-    if set(entry) == {"source", "rows"} and isinstance(entry["rows"], int):
+    if set(entry) == {"source", "rows"} and type(entry["rows"]) is int:
         rows = entry["rows"]
-    elif set(entry) == {"source", "weight"} and isinstance(entry["weight"], int | float):
+    elif set(entry) == {"source", "weight"} and type(entry["weight"]) in (int, float):
         rows = round(entry["weight"] * own)
     else:
         rows = 0

@@ -22,6 +22,7 @@ from mulfact.data_builders.synthetic.word_problems import check_difficulty, prob
 from mulfact.errors import UserError, command
 from mulfact.settings import parse
 
+SECTION = "corpus.synthetic"
 KINDS = ("tables", "drills", "word_problems")
 DIRECT_SHARE = 0.3  # of word problems in prompt form: the answer without the solution
 
@@ -46,13 +47,13 @@ class SyntheticSettings:
     def __post_init__(self) -> None:
         shares = {kind: getattr(self, kind) for kind in KINDS}
         if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
-            raise UserError(f"synthetic: the shares of bytes are {shares}; expected numbers from 0 that add up to 1")
+            raise UserError(f"{SECTION}: the shares of bytes are {shares}; expected numbers from 0 that add up to 1")
         if not SMALL <= self.largest_table <= ALWAYS_TRAINED:
-            raise UserError(f"synthetic: largest_table is {self.largest_table}; expected {SMALL} to {ALWAYS_TRAINED}")
+            raise UserError(f"{SECTION}: largest_table is {self.largest_table}; expected {SMALL} to {ALWAYS_TRAINED}")
         if not 1 <= self.max_digits <= 4:
-            raise UserError(f"synthetic: max_digits is {self.max_digits}; expected 1 to 4")
+            raise UserError(f"{SECTION}: max_digits is {self.max_digits}; expected 1 to 4")
         if not 0 <= self.prompt_share <= 1:
-            raise UserError(f"synthetic: prompt_share is {self.prompt_share}; expected a number from 0 to 1")
+            raise UserError(f"{SECTION}: prompt_share is {self.prompt_share}; expected a number from 0 to 1")
         check_difficulty(self.min_steps, self.max_steps, self.max_operand, self.operations)
 
 
@@ -131,7 +132,7 @@ class SyntheticArguments(SyntheticSettings):
 
 @command
 def main() -> None:
-    arguments = parse(SyntheticArguments, section="corpus.synthetic")
+    arguments = parse(SyntheticArguments, section=SECTION)
     texts = up_to(documents(arguments, arguments.seed), int(arguments.megabytes * 1e6))
     if arguments.report:
         for key, value in diversity(texts).items():

@@ -216,6 +216,7 @@ def test_a_further_set_counts_what_it_leaves_out(tmp_path):
         {"source": "a/b", "rows": "many"},
         {"source": "a", "row": 3},
         {"source": "a/b", "rows": 0},
+        {"source": "a/b", "rows": True},
         {"source": "a/b", "weight": 0.01},
         {"source": "a/b", "rows": 3, "weight": 1},
     ],

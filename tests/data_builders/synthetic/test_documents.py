@@ -211,4 +211,4 @@ def test_the_command(repository):
     assert "duplicates: 0.0" in run(*tables, "--megabytes", "0.05", "--report").stdout
     failed = run("--max_digits", "9")
     assert failed.returncode == 1
-    assert failed.stderr.startswith("error: synthetic: max_digits is 9")
+    assert failed.stderr.startswith("error: corpus.synthetic: max_digits is 9")

@@ -214,8 +214,8 @@ def test_a_recipe_that_changes_is_told_with_its_keys(prepare, tmp_path: Path) ->
     arguments = ("--conditions", "baseline", "--set")
     assert f"wrote {tmp_path}/smoke/recipes/corpus.yaml" in prepare(*arguments)
     assert prepare(*arguments) == ""
-    told = prepare(*arguments, "corpus.synthetic.tables=0.2", "corpus.seed=1", "corpus.num_workers=2")
-    assert told == f"rewrote {tmp_path}/smoke/recipes/corpus.yaml: changed seed, synthetic.tables\n"
+    told = prepare(*arguments, "corpus.synthetic.max_digits=2", "corpus.seed=1", "corpus.num_workers=2")
+    assert told == f"rewrote {tmp_path}/smoke/recipes/corpus.yaml: changed seed, synthetic.max_digits\n"
 
 
 def test_two_experiments_in_one_folder_are_refused(prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
