@@ -199,7 +199,14 @@ def test_a_signal_while_a_study_starts_something_leaves_nothing_behind(
     assert signal.getsignal(number) == before
 
 
-@pytest.mark.parametrize(("name", "stages"), [("road", ("pretrain", "sft", "grpo", "eval")), ("halves", ("pretrain",))])
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("road", ("pretrain", "sft", "grpo", "eval")),
+        ("fewer_facts", ("pretrain", "sft", "grpo", "eval")),
+        ("halves", ("pretrain",)),
+    ],
+)
 def test_a_published_study_is_repeated_with_the_settings_of_its_records(
     name: str, stages: Sequence[str], repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
