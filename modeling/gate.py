@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 from mulfact.errors import command
-from mulfact.layout import READINESS, STOPPED
+from mulfact.layout import READINESS, STOPPED, recipe_file
+from mulfact.locks import stage_lock
 from mulfact.modeling.posttraining.readiness_record import ADVICE, check_ready, decision, read_record, sentence
 from mulfact.provenance import write_json
 
@@ -41,7 +42,8 @@ def main() -> None:
     if arguments.check:
         check_ready(arguments.run_dir / READINESS)
     else:
-        print(pass_gate(arguments.run_dir))
+        with stage_lock(recipe_file(arguments.run_dir, "grpo")):
+            print(pass_gate(arguments.run_dir))
 
 
 if __name__ == "__main__":

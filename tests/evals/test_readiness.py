@@ -149,6 +149,7 @@ def test_the_gate_leaves_a_file_where_grpo_does_not_start(
               "threshold": 0.1, "force": force, "ready": mixed >= 0.1}  # fmt: skip
     (tmp_path / READINESS).mkdir()
     (tmp_path / READINESS / RECORD).write_text(json.dumps(record))
+    (tmp_path / "recipes").mkdir()
     stopped = tmp_path / STOPPED
     stopped.write_text("of an earlier checkpoint")
     monkeypatch.setattr(sys, "argv", ["gate.py", "--run_dir", str(tmp_path)])
